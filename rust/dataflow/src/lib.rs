@@ -1,1 +1,25 @@
+//! Timed dataflow: units joined by bounded streams, and the firing rule that moves tokens between them.
+//!
+//! Values do not depend on the schedule, and the schedule does not depend on values; see `step` for the rule itself.
 
+pub mod counters;
+pub mod deadlock;
+pub mod error;
+pub mod nest;
+pub mod occupancy;
+pub mod operator;
+pub mod port;
+pub mod program;
+pub mod step;
+pub mod stream;
+pub mod table;
+pub mod unit;
+
+pub use counters::{Counters, Run, StreamTotals, UnitTotals};
+pub use error::{BuildError, RunError};
+pub use nest::{Nest, Phase, Times};
+pub use operator::{Firing, Operator, Tokens};
+pub use port::{Memory, NoMemory, Request};
+pub use program::{Bound, Call, Program};
+pub use stream::Stream;
+pub use unit::{Pattern, Port, Unit};

@@ -1,0 +1,74 @@
+//! Errors of building and of running; each names the thing and its numbers.
+
+use thiserror::Error;
+
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum BuildError {
+    #[error("two {kind}s are called {name:?}; names must be unique")]
+    DuplicateName { kind: &'static str, name: String },
+    #[error("stream {stream:?}: {end} unit {unit} does not exist (the program has {units})")]
+    NoSuchUnit { stream: String, end: &'static str, unit: usize, units: usize },
+    #[error("unit {unit:?}: {side} {index} is the end of {count} streams; it must be the end of exactly one")]
+    FreeEnd { unit: String, side: &'static str, index: usize, count: usize },
+    #[error("stream {stream:?}: capacity {capacity} is below {need}, {why}; make the capacity at least {need}")]
+    Capacity { stream: String, capacity: u64, need: u64, why: &'static str },
+    #[error("{kind} {name:?}: {what} is {value}; it must be at least {least}")]
+    TooSmall { kind: &'static str, name: String, what: &'static str, value: u64, least: u64 },
+    #[error("unit {unit:?}: {what} {index} does not exist")]
+    NoSuchPhase { unit: String, what: &'static str, index: usize },
+    #[error("unit {unit:?}: {what}")]
+    Port { unit: String, what: &'static str },
+    #[error("the call passes {given} arguments, but unit {unit:?} needs more, or a loop count overflows 64 bits")]
+    Arguments { unit: String, given: usize },
+    #[error(
+        "stream {stream:?} does not balance: {initial} initial + {produced} tokens from {from:?} cannot serve the \
+         {consumed} that {to:?} takes"
+    )]
+    Starved { stream: String, initial: u64, produced: u64, consumed: u64, from: String, to: String },
+    #[error(
+        "stream {stream:?} does not balance: of {initial} initial + {produced} tokens from {from:?}, {to:?} takes only \
+         {consumed}, and the rest does not fit into its capacity of {capacity}"
+    )]
+    Unread { stream: String, initial: u64, produced: u64, consumed: u64, capacity: u64, from: String, to: String },
+    #[error("stream {stream:?} would hold up to {slots} tokens at once; rdu keeps at most {most}: lower its capacity")]
+    Slots { stream: String, slots: u64, most: u64 },
+    #[error("unit {unit:?}: one phase lists {side} {index} twice; add the two rates")]
+    Repeated { unit: String, side: &'static str, index: usize },
+    #[error("the program could run for more than 2^63 cycles; cycles are counted in 64 bits")]
+    Overflow,
+    #[error("unit {unit:?}: {what}")]
+    Operator { unit: String, what: String },
+}
+
+/// Why one unit of a deadlock cannot fire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    pub unit: String,
+    pub stream: String,
+    /// True: for a token; false: for a free slot.
+    pub data: bool,
+    pub firings: u64,
+}
+
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum RunError {
+    #[error("deadlock after {cycle} cycles: {}", describe(.cycle_of_waiting))]
+    Deadlock { cycle: u64, cycle_of_waiting: Vec<Waiting> },
+    #[error("interrupted")]
+    Interrupted,
+    #[error("unit {unit:?}: {what}")]
+    Value { unit: String, what: String },
+}
+
+fn describe(waiting: &[Waiting]) -> String {
+    let parts: Vec<String> = waiting
+        .iter()
+        .enumerate()
+        .map(|(at, w)| {
+            let next = &waiting[(at + 1) % waiting.len()].unit;
+            let what = if w.data { "a token" } else { "a free slot" };
+            format!("{} (after {} firings) waits for {what} on {} from {next}", w.unit, w.firings, w.stream)
+        })
+        .collect();
+    parts.join("; ")
+}

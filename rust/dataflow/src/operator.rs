@@ -1,0 +1,76 @@
+//! Values on tokens: what a unit computes in one firing.
+
+/// The tokens of one firing, by input or output index. Scratch that the engine reuses.
+#[derive(Clone, Debug, Default)]
+pub struct Tokens {
+    spans: Vec<(usize, usize, usize)>,
+    values: Vec<f32>,
+}
+
+impl Tokens {
+    pub(crate) fn clear(&mut self) {
+        self.spans.clear();
+        self.values.clear();
+    }
+
+    /// Room for `count` values at end `index`.
+    pub(crate) fn open(&mut self, index: usize, count: usize) -> &mut [f32] {
+        let start = self.values.len();
+        self.values.resize(start + count, 0.0);
+        self.spans.push((index, start, start + count));
+        &mut self.values[start..]
+    }
+
+    fn span(&self, index: usize) -> Option<(usize, usize)> {
+        self.spans.iter().find(|span| span.0 == index).map(|span| (span.1, span.2))
+    }
+
+    /// Values at end `index`; empty when this firing leaves it alone.
+    pub fn get(&self, index: usize) -> &[f32] {
+        self.span(index).map_or(&[], |(start, end)| &self.values[start..end])
+    }
+
+    pub fn get_mut(&mut self, index: usize) -> &mut [f32] {
+        match self.span(index) {
+            Some((start, end)) => &mut self.values[start..end],
+            None => &mut [],
+        }
+    }
+
+    /// (end index, values) of every end that this firing touches, in the phase's order.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &[f32])> {
+        self.spans.iter().map(|&(index, start, end)| (index, &self.values[start..end]))
+    }
+
+    /// Writes the same values to every end: a multicast.
+    pub fn multicast(&mut self, mut write: impl FnMut(&mut [f32]) -> Result<(), String>) -> Result<(), String> {
+        let Some(&(_, start, end)) = self.spans.first() else { return Ok(()) };
+        write(&mut self.values[start..end])?;
+        for &(_, other, stop) in &self.spans[1..] {
+            if stop - other != end - start {
+                return Err(format!("multicast of {} values to an output that takes {}", end - start, stop - other));
+            }
+            self.values.copy_within(start..end, other);
+        }
+        Ok(())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+}
+
+/// One firing, seen by the operator of its unit.
+pub struct Firing<'a> {
+    pub phase: usize,
+    /// Where this firing's transfer goes, in a load or store unit.
+    pub address: Option<u64>,
+    pub inputs: &'a Tokens,
+    pub outputs: &'a mut Tokens,
+}
+
+/// What a unit computes. Called once per firing, in the order of the unit's firings.
+pub trait Operator: Send {
+    /// Fills `firing.outputs`; an `Err` says in words what does not fit.
+    fn fire(&mut self, firing: Firing<'_>) -> Result<(), String>;
+}

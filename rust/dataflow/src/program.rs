@@ -1,0 +1,234 @@
+//! A program: validated once, then immutable. Binding a call's arguments gives what the engine runs.
+
+use crate::error::BuildError;
+use crate::nest::{Code, count, flatten};
+use crate::stream::Stream;
+use crate::unit::Unit;
+use indexmap::IndexSet;
+
+/// The most slots that one stream may really use: a ring of 2^27 timestamps is 3 GiB of host memory.
+const MOST_SLOTS: u64 = 1 << 27;
+
+/// What a kernel call passes: loop counts and address bases by argument index, and rows for gathers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Call {
+    pub arguments: Vec<u64>,
+    pub indices: Vec<u64>,
+}
+
+/// Units joined by streams.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub(crate) units: Vec<Unit>,
+    pub(crate) streams: Vec<Stream>,
+    /// Per unit: the stream at each input and output.
+    pub(crate) inputs: Vec<Vec<usize>>,
+    pub(crate) outputs: Vec<Vec<usize>>,
+}
+
+/// A program with the arguments of one call.
+pub struct Bound<'a> {
+    pub(crate) program: &'a Program,
+    pub(crate) code: Vec<Vec<Code>>,
+    /// Ring size of each stream: its capacity, or all the tokens it ever carries where that is less.
+    pub(crate) slots: Vec<usize>,
+    pub(crate) call: &'a Call,
+}
+
+impl Program {
+    /// Checks names, ends, capacities and phases.
+    pub fn new(units: Vec<Unit>, streams: Vec<Stream>) -> Result<Self, BuildError> {
+        unique("unit", units.iter().map(|unit| &unit.name))?;
+        unique("stream", streams.iter().map(|stream| &stream.name))?;
+        for stream in &streams {
+            for (what, value) in [("capacity", stream.capacity), ("latency", stream.latency)] {
+                if value < 1 {
+                    let name = stream.name.clone();
+                    return Err(BuildError::TooSmall { kind: "stream", name, what, value, least: 1 });
+                }
+            }
+            if stream.initial > stream.capacity {
+                let why = "the number of its initial tokens";
+                return Err(capacity(stream, stream.initial, why));
+            }
+            for (end, unit) in [("producing", stream.from.0), ("consuming", stream.to.0)] {
+                if unit >= units.len() {
+                    let stream = stream.name.clone();
+                    return Err(BuildError::NoSuchUnit { stream, end, unit, units: units.len() });
+                }
+            }
+        }
+        let inputs = ends(&units, &streams, "input", |stream| stream.to)?;
+        let outputs = ends(&units, &streams, "output", |stream| stream.from)?;
+        for (at, unit) in units.iter().enumerate() {
+            check_unit(unit, &inputs[at], &outputs[at], &streams)?;
+        }
+        Ok(Program { units, streams, inputs, outputs })
+    }
+
+    pub fn units(&self) -> &[Unit] {
+        &self.units
+    }
+
+    pub fn streams(&self) -> &[Stream] {
+        &self.streams
+    }
+
+    /// The streams at the inputs of `unit`.
+    pub fn inputs(&self, unit: usize) -> &[usize] {
+        &self.inputs[unit]
+    }
+
+    /// The streams at the outputs of `unit`.
+    pub fn outputs(&self, unit: usize) -> &[usize] {
+        &self.outputs[unit]
+    }
+
+    /// Resolves loop counts and checks that every stream balances and that cycles fit into 64 bits.
+    pub fn bind<'a>(&'a self, call: &'a Call) -> Result<Bound<'a>, BuildError> {
+        let mut produced = vec![0u64; self.streams.len()];
+        let mut consumed = vec![0u64; self.streams.len()];
+        let mut codes = Vec::with_capacity(self.units.len());
+        let mut slots = Vec::with_capacity(self.streams.len());
+        let mut bound = 0u128;
+        for (at, unit) in self.units.iter().enumerate() {
+            let arguments =
+                || BuildError::Arguments { unit: unit.name.clone(), given: call.arguments.len() };
+            let mut code = Vec::new();
+            if !flatten(&unit.nest, &call.arguments, &mut code) {
+                return Err(arguments());
+            }
+            if let Some(port) = &unit.port {
+                if port.patterns.iter().any(|p| p.argument.is_some_and(|a| a >= call.arguments.len())) {
+                    return Err(arguments());
+                }
+            }
+            let totals = count(&code, unit.phases.len()).ok_or_else(arguments)?;
+            for (phase, &firings) in unit.phases.iter().zip(&totals) {
+                bound += u128::from(firings) * (u128::from(phase.ii) + u128::from(phase.latency));
+                add(&phase.consume, firings, &self.inputs[at], &mut consumed)?;
+                add(&phase.produce, firings, &self.outputs[at], &mut produced)?;
+            }
+            codes.push(code);
+        }
+        for (at, stream) in self.streams.iter().enumerate() {
+            let (produced, consumed) = (produced[at], consumed[at]);
+            bound += u128::from(produced) * (u128::from(stream.latency) + u128::from(stream.credit));
+            let name = stream.name.clone();
+            let (from, to) = (self.units[stream.from.0].name.clone(), self.units[stream.to.0].name.clone());
+            let there = produced.checked_add(stream.initial).ok_or(BuildError::Overflow)?;
+            if there < consumed {
+                let initial = stream.initial;
+                return Err(BuildError::Starved { stream: name, initial, produced, consumed, from, to });
+            }
+            if there - consumed > stream.capacity {
+                let (initial, capacity) = (stream.initial, stream.capacity);
+                return Err(BuildError::Unread { stream: name, initial, produced, consumed, capacity, from, to });
+            }
+            if there.min(stream.capacity) > MOST_SLOTS {
+                return Err(BuildError::Slots { stream: name, slots: there.min(stream.capacity), most: MOST_SLOTS });
+            }
+            slots.push(there.min(stream.capacity).max(1) as usize);
+        }
+        if bound >= 1 << 63 {
+            return Err(BuildError::Overflow);
+        }
+        Ok(Bound { program: self, code: codes, slots, call })
+    }
+}
+
+fn unique<'a>(kind: &'static str, names: impl Iterator<Item = &'a String>) -> Result<(), BuildError> {
+    let mut seen = IndexSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(BuildError::DuplicateName { kind, name: name.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn capacity(stream: &Stream, need: u64, why: &'static str) -> BuildError {
+    BuildError::Capacity { stream: stream.name.clone(), capacity: stream.capacity, need, why }
+}
+
+/// The stream at each end of each unit; every end index up to the largest must be used exactly once.
+fn ends(
+    units: &[Unit],
+    streams: &[Stream],
+    side: &'static str,
+    end: impl Fn(&Stream) -> (usize, usize),
+) -> Result<Vec<Vec<usize>>, BuildError> {
+    let mut found: Vec<Vec<(usize, usize)>> = vec![Vec::new(); units.len()];
+    for (at, stream) in streams.iter().enumerate() {
+        let (unit, index) = end(stream);
+        found[unit].push((index, at));
+    }
+    let mut all = Vec::with_capacity(units.len());
+    for (unit, mut list) in units.iter().zip(found) {
+        list.sort_unstable();
+        for (index, pair) in list.iter().enumerate() {
+            if pair.0 != index {
+                let count = list.iter().filter(|other| other.0 == index).count();
+                return Err(BuildError::FreeEnd { unit: unit.name.clone(), side, index, count });
+            }
+        }
+        all.push(list.into_iter().map(|pair| pair.1).collect());
+    }
+    Ok(all)
+}
+
+fn check_unit(unit: &Unit, inputs: &[usize], outputs: &[usize], streams: &[Stream]) -> Result<(), BuildError> {
+    let missing = |what, index| BuildError::NoSuchPhase { unit: unit.name.clone(), what, index };
+    let mut nests: Vec<_> = unit.nest.iter().collect();
+    while let Some(nest) = nests.pop() {
+        match nest {
+            crate::nest::Nest::Fire { phase, .. } if *phase >= unit.phases.len() => {
+                return Err(missing("phase", *phase));
+            }
+            crate::nest::Nest::Fire { .. } => {}
+            crate::nest::Nest::Loop { body, .. } => nests.extend(body),
+        }
+    }
+    for phase in &unit.phases {
+        if phase.ii < 1 {
+            let name = unit.name.clone();
+            return Err(BuildError::TooSmall { kind: "unit", name, what: "ii", value: phase.ii, least: 1 });
+        }
+        for (side, ends, rates) in [("input", inputs, &phase.consume), ("output", outputs, &phase.produce)] {
+            for (rank, &(index, rate)) in rates.iter().enumerate() {
+                let at = *ends.get(index).ok_or_else(|| missing(side, index))?;
+                if rates[..rank].iter().any(|earlier| earlier.0 == index) {
+                    return Err(BuildError::Repeated { unit: unit.name.clone(), side, index });
+                }
+                if u64::from(rate) > streams[at].capacity {
+                    return Err(capacity(&streams[at], rate.into(), "the tokens moved by one firing"));
+                }
+            }
+        }
+        let patterns = unit.port.as_ref().map_or(0, |port| port.patterns.len());
+        if phase.transfer.is_some_and(|transfer| transfer >= patterns) {
+            return Err(missing("address pattern", phase.transfer.unwrap_or(0)));
+        }
+    }
+    if let Some(port) = &unit.port {
+        let bad = |what| Err(BuildError::Port { unit: unit.name.clone(), what });
+        if unit.phases.iter().any(|phase| phase.transfer.is_none()) {
+            return bad("a phase of a load or store unit has no transfer");
+        }
+        if port.outstanding == 0 {
+            return bad("outstanding is 0; at least one request must be allowed in flight");
+        }
+        if port.patterns.iter().any(|p| p.run == 0 || p.bytes == 0) {
+            return bad("an address pattern has a run or a transfer of 0");
+        }
+    }
+    Ok(())
+}
+
+fn add(rates: &[(usize, u32)], firings: u64, ends: &[usize], totals: &mut [u64]) -> Result<(), BuildError> {
+    for &(index, rate) in rates {
+        let total = &mut totals[ends[index]];
+        *total = firings.checked_mul(rate.into()).and_then(|n| total.checked_add(n)).ok_or(BuildError::Overflow)?;
+    }
+    Ok(())
+}
