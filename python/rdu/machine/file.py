@@ -75,6 +75,7 @@ def _read(name_or_path: str | os.PathLike[str], folder: Path, visited: tuple[str
         text, place = SHIPPED.joinpath(f"{given}.toml").read_text(encoding="utf-8"), given
     else:
         text, place = _text(given, folder)
+        folder = Path(place).parent
     if place in visited:
         raise MachineError(f"machine file {place}: extends itself ({' -> '.join((*visited, place))})")
     tree = _tree(text, place)
@@ -83,7 +84,7 @@ def _read(name_or_path: str | os.PathLike[str], folder: Path, visited: tuple[str
         return build(tree)
     if not isinstance(extends, str):
         raise MachineError(f"machine file {place}: extends = {shown(extends)} is not allowed; give a name or a path")
-    parent = _read(extends, Path(place).parent if place != given or os.sep in place else folder, (*visited, place))
+    parent = _read(extends, folder, (*visited, place))
     return build(_extended(parent, tree, place))
 
 
@@ -106,7 +107,7 @@ def _text(given: str, folder: Path) -> tuple[str, str]:
     path = folder / given
     try:
         # A name without a suffix or a folder is more likely a misspelt machine than a file.
-        if not path.exists() and os.sep not in given and not given.endswith(".toml"):
+        if not given or (not path.exists() and os.sep not in given and not given.endswith(".toml")):
             known = names()
             raise MachineError(
                 f"unknown machine {shown(given)}; the nearest is {nearest(given, known)!r} of {', '.join(known)}"
