@@ -1,0 +1,78 @@
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{Avx2, Avx512};
+use crate::simd::{Kernel, Scalar};
+
+/// Instruction set that a kernel runs on. All levels give the same bits; they differ in speed only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Plain Rust, any processor.
+    Scalar,
+    /// x86-64 with AVX2 and FMA.
+    Avx2,
+    /// x86-64 with AVX-512F.
+    Avx512,
+}
+
+impl Level {
+    /// Every level, slowest first.
+    pub const ALL: [Level; 3] = [Level::Scalar, Level::Avx2, Level::Avx512];
+
+    /// The fastest level of this processor. The answer is cached by the standard library.
+    #[inline]
+    pub fn detect() -> Level {
+        if Level::Avx512.is_supported() {
+            Level::Avx512
+        } else if Level::Avx2.is_supported() {
+            Level::Avx2
+        } else {
+            Level::Scalar
+        }
+    }
+
+    /// Whether this processor has the level. An unsupported level falls back to `detect()` when it is asked for.
+    #[inline]
+    pub fn is_supported(self) -> bool {
+        match self {
+            Level::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => is_x86_feature_detected!("avx512f") && Level::Avx2.is_supported(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Level::Avx2 | Level::Avx512 => false,
+        }
+    }
+
+    /// Runs `kernel` compiled for this level.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        let level = if self.is_supported() {
+            self
+        } else {
+            Level::detect()
+        };
+        match level {
+            Level::Scalar => kernel.run(Scalar),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `is_supported` has just found AVX2 and FMA.
+            Level::Avx2 => unsafe { run_avx2(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `is_supported` has just found AVX-512F, AVX2 and FMA.
+            Level::Avx512 => unsafe { run_avx512(kernel) },
+            #[cfg(not(target_arch = "x86_64"))]
+            Level::Avx2 | Level::Avx512 => kernel.run(Scalar),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx2::new())
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx2,fma")]
+fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx512::new())
+}

@@ -1,0 +1,108 @@
+use rayon::prelude::*;
+
+use crate::{
+    Element, KernelError, Vectors,
+    error::Check,
+    round::{bf16_bits, bf16_value},
+};
+
+/// Columns transposed at once: 64 bytes of a bf16 row, so that each cache line is read once.
+const COLUMNS: usize = 32;
+
+/// A borrowed row-major matrix `[outer][inner]`; bf16 as its 16 bits.
+#[derive(Debug, Clone, Copy)]
+pub enum Rows<'a> {
+    Bf16(&'a [u16]),
+    F32(&'a [f32]),
+}
+
+/// An owned weight in tiles `[ceil(outer / lanes)][inner][lanes]`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Packed {
+    Bf16(Vec<u16>),
+    F32(Vec<f32>),
+}
+
+impl Packed {
+    pub fn as_vectors(&self) -> Vectors<'_> {
+        match self {
+            Packed::Bf16(data) => Vectors::Bf16(data),
+            Packed::F32(data) => Vectors::F32(data),
+        }
+    }
+}
+
+/// Tiles that `outer` outputs fill.
+pub const fn tile_count(outer: usize, element: Element) -> usize {
+    outer.div_ceil(element.lanes())
+}
+
+/// Cuts a row-major weight into tiles: element (o, k) goes to `(o / lanes * inner + k) * lanes + o % lanes`.
+///
+/// Outputs missing from the last tile are zero. bf16 from f32 rounds to nearest even; f32 from bf16 is exact.
+/// Errors: `rows` has not `outer * inner` elements, or the result's size overflows.
+pub fn pack(
+    rows: Rows,
+    outer: usize,
+    inner: usize,
+    element: Element,
+) -> Result<Packed, KernelError> {
+    let check = Check("pack");
+    let found = match rows {
+        Rows::Bf16(data) => data.len(),
+        Rows::F32(data) => data.len(),
+    };
+    check.length("rows", found, check.product("rows", outer, inner)?)?;
+    let tile_len = check.product("a tile", inner, element.lanes())?;
+    let len = check.product("tiles", tile_count(outer, element), tile_len)?;
+    Ok(match (rows, element) {
+        (Rows::Bf16(data), Element::Bf16) => {
+            Packed::Bf16(tiles::<_, _, 32>(data, inner, len, |v| v))
+        }
+        (Rows::F32(data), Element::Bf16) => {
+            Packed::Bf16(tiles::<_, _, 32>(data, inner, len, bf16_bits))
+        }
+        (Rows::Bf16(data), Element::F32) => {
+            Packed::F32(tiles::<_, _, 16>(data, inner, len, bf16_value))
+        }
+        (Rows::F32(data), Element::F32) => Packed::F32(tiles::<_, _, 16>(data, inner, len, |v| v)),
+    })
+}
+
+fn tiles<A, B, const LANES: usize>(
+    rows: &[A],
+    inner: usize,
+    len: usize,
+    convert: impl Fn(A) -> B + Sync,
+) -> Vec<B>
+where
+    A: Copy + Sync,
+    B: Copy + Default + Send,
+{
+    let mut packed = vec![B::default(); len];
+    if len > 0 {
+        let tiles = packed
+            .par_chunks_mut(inner * LANES)
+            .zip(rows.par_chunks(inner * LANES));
+        tiles.for_each(|(tile, rows)| transpose::<A, B, LANES>(rows, inner, tile, &convert));
+    }
+    packed
+}
+
+/// `tile[k][lane] = rows[lane][k]`, in blocks that stay in the first-level cache.
+fn transpose<A: Copy, B: Copy, const LANES: usize>(
+    rows: &[A],
+    inner: usize,
+    tile: &mut [B],
+    convert: &impl Fn(A) -> B,
+) {
+    for (block, vectors) in tile.chunks_mut(COLUMNS * LANES).enumerate() {
+        let depth = vectors.len() / LANES;
+        for (lane, row) in rows.chunks(inner).enumerate() {
+            let row = &row[block * COLUMNS..block * COLUMNS + depth];
+            for (vector, value) in vectors.chunks_exact_mut(LANES).zip(row) {
+                vector[lane] = convert(*value);
+            }
+        }
+    }
+}

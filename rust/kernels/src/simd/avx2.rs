@@ -1,0 +1,91 @@
+use std::arch::x86_64::*;
+
+use super::{Simd, WIDTH};
+
+/// AVX2 and FMA: sixteen lanes are two registers. A value exists only where `Level::run` has found both features.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(());
+
+impl Avx2 {
+    /// The target features make calling this outside `Level::run` an `unsafe` act.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub(crate) fn new() -> Avx2 {
+        Avx2(())
+    }
+}
+
+impl Simd for Avx2 {
+    type Lanes = [__m256; 2];
+    const BLOCK: usize = 6;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::Lanes {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_set1_ps(value); 2] }
+    }
+
+    #[inline(always)]
+    fn load(self, values: &[f32; WIDTH]) -> Self::Lanes {
+        let start = values.as_ptr();
+        // SAFETY: `self` proves AVX2; sixteen floats are readable, and the loads need no alignment.
+        unsafe { [_mm256_loadu_ps(start), _mm256_loadu_ps(start.add(8))] }
+    }
+
+    #[inline(always)]
+    fn store(self, lanes: Self::Lanes, values: &mut [f32; WIDTH]) {
+        let start = values.as_mut_ptr();
+        // SAFETY: `self` proves AVX2; sixteen floats are writable, and the stores need no alignment.
+        unsafe {
+            _mm256_storeu_ps(start, lanes[0]);
+            _mm256_storeu_ps(start.add(8), lanes[1]);
+        }
+    }
+
+    #[inline(always)]
+    fn fma(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes {
+        // SAFETY: `self` proves FMA.
+        unsafe {
+            [
+                _mm256_fmadd_ps(a[0], b[0], c[0]),
+                _mm256_fmadd_ps(a[1], b[1], c[1]),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn widen(self, values: &[u16; 2 * WIDTH]) -> [Self::Lanes; 2] {
+        let start = values.as_ptr().cast::<__m256i>();
+        // SAFETY: `self` proves AVX2; 64 bytes are readable, and the loads need no alignment.
+        unsafe {
+            let (low, high) = (_mm256_loadu_si256(start), _mm256_loadu_si256(start.add(1)));
+            let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+            let even = [_mm256_slli_epi32::<16>(low), _mm256_slli_epi32::<16>(high)];
+            let odd = [_mm256_and_si256(low, upper), _mm256_and_si256(high, upper)];
+            [
+                [_mm256_castsi256_ps(even[0]), _mm256_castsi256_ps(even[1])],
+                [_mm256_castsi256_ps(odd[0]), _mm256_castsi256_ps(odd[1])],
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn reduce(self, lanes: Self::Lanes) -> f32 {
+        // SAFETY: `self` proves AVX2.
+        unsafe { reduce_eight(_mm256_add_ps(lanes[0], lanes[1])) }
+    }
+}
+
+/// The last three steps of the tree by halves.
+#[inline(always)]
+pub(super) unsafe fn reduce_eight(lanes: __m256) -> f32 {
+    // SAFETY: the caller proves AVX2.
+    unsafe {
+        let four = _mm_add_ps(
+            _mm256_castps256_ps128(lanes),
+            _mm256_extractf128_ps::<1>(lanes),
+        );
+        let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+    }
+}

@@ -1,0 +1,42 @@
+use crate::{
+    Level,
+    exponential::exponential,
+    simd::{Kernel, Simd},
+};
+
+/// Softmax of one row in place: m = max, e = exp(x - m), sum of e sequentially ascending in fp32, y = e / sum.
+///
+/// -inf gives 0 beside a finite value. A row with a NaN, a +inf or nothing but -inf becomes NaN. An empty row stays.
+pub fn softmax(row: &mut [f32]) {
+    softmax_at(Level::detect(), row);
+}
+
+/// `softmax` on a given level.
+pub fn softmax_at(level: Level, row: &mut [f32]) {
+    level.run(Softmax(row));
+}
+
+struct Softmax<'a>(&'a mut [f32]);
+
+impl Kernel for Softmax<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let row = self.0;
+        let mut max = f32::NEG_INFINITY;
+        for &x in row.iter() {
+            max = if x > max { x } else { max };
+        }
+        for x in row.iter_mut() {
+            *x = exponential(*x - max);
+        }
+        let mut sum = 0.0;
+        for &e in row.iter() {
+            sum += e;
+        }
+        for e in row.iter_mut() {
+            *e /= sum;
+        }
+    }
+}
