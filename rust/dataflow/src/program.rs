@@ -3,7 +3,7 @@
 use crate::error::BuildError;
 use crate::nest::{Code, count, flatten};
 use crate::stream::Stream;
-use crate::unit::Unit;
+use crate::unit::{Pattern, Unit};
 use indexmap::IndexSet;
 
 /// The most slots that one stream may really use: a ring of 2^27 timestamps is 3 GiB of host memory.
@@ -92,16 +92,14 @@ impl Program {
         let mut slots = Vec::with_capacity(self.streams.len());
         let mut bound = 0u128;
         for (at, unit) in self.units.iter().enumerate() {
-            let arguments =
-                || BuildError::Arguments { unit: unit.name.clone(), given: call.arguments.len() };
+            let arguments = || BuildError::Arguments { unit: unit.name.clone(), given: call.arguments.len() };
             let mut code = Vec::new();
             if !flatten(&unit.nest, &call.arguments, &mut code) {
                 return Err(arguments());
             }
-            if let Some(port) = &unit.port {
-                if port.patterns.iter().any(|p| p.argument.is_some_and(|a| a >= call.arguments.len())) {
-                    return Err(arguments());
-                }
+            let beyond = |pattern: &Pattern| pattern.argument.is_some_and(|argument| argument >= call.arguments.len());
+            if unit.port.as_ref().is_some_and(|port| port.patterns.iter().any(beyond)) {
+                return Err(arguments());
             }
             let totals = count(&code, unit.phases.len()).ok_or_else(arguments)?;
             for (phase, &firings) in unit.phases.iter().zip(&totals) {

@@ -1,1 +1,15 @@
+//! The emulated machine = dataflow + memory + kernels: runs mapped kernels, call by call.
 
+pub mod contents;
+pub mod error;
+pub mod kernel;
+pub mod plan;
+pub mod session;
+pub mod tokens;
+pub mod totals;
+
+pub use contents::{Contents, Image};
+pub use error::MachineError;
+pub use kernel::{Kernel, KernelSpec};
+pub use session::{CallCosts, Mode, Session};
+pub use totals::{SessionTotals, Totals};

@@ -53,7 +53,7 @@ impl Channels {
         if device.channels == 0 || device.channels > 1 << 16 {
             return wrong("channels", device.channels, "between 1 and 65536");
         }
-        if device.interleave_bytes == 0 || device.interleave_bytes % BURST_BYTES != 0 {
+        if device.interleave_bytes == 0 || !device.interleave_bytes.is_multiple_of(BURST_BYTES) {
             return wrong("interleave_bytes", device.interleave_bytes, "a positive multiple of 64");
         }
         if device.bytes_per_second == 0 || device.clock_hz == 0 {

@@ -1,0 +1,98 @@
+//! A mapped kernel: its units and streams, what each unit computes, and the same computation as blocked kernels.
+
+use crate::error::MachineError;
+use crate::plan::{PlanOp, TensorSpec};
+use crate::tokens::TokenOp;
+use rdu_dataflow::{Program, Stream, Unit};
+use serde::Deserialize;
+
+/// The two element types of streams and memory.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Element {
+    Bf16,
+    F32,
+}
+
+impl From<Element> for rdu_kernels::Element {
+    fn from(element: Element) -> Self {
+        match element {
+            Element::Bf16 => rdu_kernels::Element::Bf16,
+            Element::F32 => rdu_kernels::Element::F32,
+        }
+    }
+}
+
+impl Element {
+    pub fn lanes(self) -> usize {
+        rdu_kernels::Element::from(self).lanes()
+    }
+}
+
+/// An address that a call argument may relocate.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Address {
+    pub base: u64,
+    #[serde(default)]
+    pub argument: Option<usize>,
+}
+
+impl Address {
+    pub fn resolve(self, arguments: &[u64]) -> u64 {
+        let argument = self.argument.and_then(|argument| arguments.get(argument));
+        self.base.wrapping_add(argument.copied().unwrap_or(0))
+    }
+}
+
+/// A kernel as it crosses from the compiler.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KernelSpec {
+    pub name: String,
+    /// Rows of every tensor in one call.
+    pub positions: usize,
+    pub units: Vec<Unit>,
+    pub streams: Vec<Stream>,
+    /// What each unit computes, token by token.
+    pub operators: Vec<TokenOp>,
+    pub tensors: Vec<TensorSpec>,
+    /// What the kernel computes, in blocked kernels.
+    pub plan: Vec<PlanOp>,
+}
+
+/// A kernel that was checked.
+pub struct Kernel {
+    pub name: String,
+    pub positions: usize,
+    pub program: Program,
+    pub operators: Vec<TokenOp>,
+    pub tensors: Vec<TensorSpec>,
+    pub plan: Vec<PlanOp>,
+}
+
+impl Kernel {
+    pub fn new(spec: KernelSpec) -> Result<Self, MachineError> {
+        let wrong = |what: String| Err(MachineError::Spec { kernel: spec.name.clone(), what });
+        if spec.positions == 0 {
+            return wrong("it has no positions".into());
+        }
+        if spec.operators.len() != spec.units.len() {
+            return wrong(format!("{} units but {} operators", spec.units.len(), spec.operators.len()));
+        }
+        for op in &spec.plan {
+            if let Some(tensor) = op.tensors().into_iter().find(|&tensor| tensor >= spec.tensors.len()) {
+                return wrong(format!("the plan names tensor {tensor} of {}", spec.tensors.len()));
+            }
+        }
+        let program = Program::new(spec.units, spec.streams)?;
+        Ok(Kernel {
+            name: spec.name,
+            positions: spec.positions,
+            program,
+            operators: spec.operators,
+            tensors: spec.tensors,
+            plan: spec.plan,
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! What a session adds up over its calls.
+
+use rdu_dataflow::{Counters, Run};
+use rdu_memory::Traffic;
+
+/// One unit, over all calls of its kernel.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UnitSum {
+    pub counters: Counters,
+    pub firings: u64,
+}
+
+/// One stream, over all calls of its kernel.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StreamSum {
+    pub tokens: u64,
+    /// The largest of the calls' marks.
+    pub high_water: u64,
+}
+
+/// One kernel, over all its calls.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    pub calls: u64,
+    pub firings: u64,
+    /// Cycles of executing.
+    pub run_cycles: u64,
+    /// Cycles of loading its program and its arguments and of starting it.
+    pub call_cycles: u64,
+    /// Cycles after the last answer of a memory, until the call ended.
+    pub drain_cycles: u64,
+    /// What the call asked of each tier.
+    pub traffic: Vec<Traffic>,
+    pub units: Vec<UnitSum>,
+    pub streams: Vec<StreamSum>,
+}
+
+impl Totals {
+    pub fn add(&mut self, run: &Run) {
+        self.calls += 1;
+        self.firings += run.firings;
+        self.run_cycles += run.cycles;
+        self.units.resize(run.units.len(), UnitSum::default());
+        self.streams.resize(run.streams.len(), StreamSum::default());
+        for (sum, unit) in self.units.iter_mut().zip(&run.units) {
+            sum.firings += unit.firings;
+            sum.counters.busy += unit.counters.busy;
+            sum.counters.data += unit.counters.data;
+            sum.counters.space += unit.counters.space;
+            sum.counters.memory += unit.counters.memory;
+            sum.counters.idle += unit.counters.idle;
+        }
+        for (sum, stream) in self.streams.iter_mut().zip(&run.streams) {
+            sum.tokens += stream.tokens;
+            sum.high_water = sum.high_water.max(stream.high_water);
+        }
+    }
+
+    pub fn add_traffic(&mut self, tier: usize, before: Traffic, after: Traffic) {
+        self.traffic.resize(self.traffic.len().max(tier + 1), Traffic::default());
+        let sum = &mut self.traffic[tier];
+        sum.read_bytes += after.read_bytes - before.read_bytes;
+        sum.written_bytes += after.written_bytes - before.written_bytes;
+        sum.busy_channel_cycles += after.busy_channel_cycles - before.busy_channel_cycles;
+    }
+}
+
+/// A session, over all its calls.
+#[derive(Clone, Debug, Default)]
+pub struct SessionTotals {
+    /// Machine time so far.
+    pub cycles: u64,
+    pub firings: u64,
+    pub traffic: Vec<Traffic>,
+}
