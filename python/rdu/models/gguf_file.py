@@ -1,0 +1,91 @@
+"""Weights of a GGUF file under Hugging Face names, in Hugging Face's row order."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from rdu.errors import CheckpointError
+from rdu.models.arrays import Weights, map_file, view
+from rdu.models.config import DecoderConfig
+from rdu.models.extras import LLM, needs
+from rdu.models.gguf_config import gguf_config
+from rdu.models.gguf_header import GgufHeader, GgufTensor
+from rdu.models.gguf_names import ROPE_FACTORS, hf_name
+
+PLAIN = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+
+class GgufTensors:
+    """The tensors of a GGUF file: views of plain ones, float32 copies of quantised ones.
+
+    Raises
+    ------
+    CheckpointError
+        From the constructor: metadata that makes no decoder.
+    """
+
+    def __init__(self, path: Path, header: GgufHeader) -> None:
+        self.path = path
+        self._data = map_file(path)
+        self._tensors = dict(header.tensors)
+        factors = self._tensors.pop(ROPE_FACTORS, None)
+        self.config: DecoderConfig = gguf_config(header, str(path), self._factors(factors))
+        self._permuted = header.metadata["general.architecture"] == "llama"
+        self._names = {hf_name(name): name for name in self._tensors}
+        self.shapes = {name: self._tensors[stored].shape for name, stored in self._names.items()}
+
+    @property
+    def dtype(self) -> str:
+        """The storage type of most elements: ``float32``, ``float16``, ``bfloat16``, or llama.cpp's name (``Q4_1``)."""
+        elements: Counter[str] = Counter()
+        for tensor in self._tensors.values():
+            elements[tensor.type_name] += math.prod(tensor.shape)
+        name = elements.most_common(1)[0][0]
+        return PLAIN.get(name, name)
+
+    def tensor(self, name: str) -> Weights:
+        """The tensor in its storage type, or float32 if it is quantised."""
+        weights = self._read(self._names[name], self._tensors[self._names[name]])
+        if self._permuted and ".self_attn.q_proj." in name:
+            return half_split_rows(weights, self.config.heads)
+        if self._permuted and ".self_attn.k_proj." in name:
+            return half_split_rows(weights, self.config.kv_heads)
+        return weights
+
+    def _factors(self, tensor: GgufTensor | None) -> tuple[float, ...]:
+        if tensor is None:
+            return ()
+        return tuple(float(x) for x in self._read(ROPE_FACTORS, tensor).astype(np.float32).ravel())
+
+    def _read(self, stored: str, tensor: GgufTensor) -> Weights:
+        if tensor.type_name in PLAIN:
+            return view(self._data, tensor.offset, PLAIN[tensor.type_name], tensor.shape)
+        with needs(LLM):
+            import gguf
+
+        rows: npt.NDArray[np.uint8] = self._data[tensor.offset : tensor.offset + tensor.size_bytes]
+        kind = gguf.GGMLQuantizationType[tensor.type_name]
+        try:
+            dequantized = gguf.quants.dequantize(rows.reshape(*tensor.shape[:-1], -1), kind)
+            return np.asarray(dequantized, np.float32).reshape(tensor.shape)
+        except ValueError as error:
+            raise CheckpointError(
+                f"{self.path}: tensor {stored} cannot be read as {tensor.type_name} ({error})"
+            ) from error
+
+
+def half_split_rows(weights: Weights, heads: int) -> Weights:
+    """Undo llama.cpp's reordering of Q and K rows (weights or biases): interleaved pairs to Hugging Face's two halves.
+
+    llama.cpp stores row ``2 i + j`` of a head where Hugging Face has row ``j * head_dim / 2 + i``
+    (``LlamaModel.permute`` in its ``convert_hf_to_gguf.py``).
+    """
+    rows, rest = weights.shape[0], weights.shape[1:]
+    if rows % (2 * heads):  # verify() names the shape; nothing to reorder here
+        return weights
+    return weights.reshape(heads, rows // heads // 2, 2, *rest).swapaxes(1, 2).reshape(weights.shape)
