@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from rdu.errors import MachineError
-from rdu.machine import PARAMETERS, STATUSES, Machine, Number, Parameter, Word, machine, names, read
+from rdu.machine import PARAMETERS, STATUSES, Machine, Number, Parameter, Word, combinations, machine, names, read
 from rdu.machine.combinations import RULES, Rule
 from rdu.report.machine_table import describe
 
@@ -209,6 +209,7 @@ def test_second_override_still_names_the_described_value() -> None:
     (entry,) = [entry for entry in twice.parameters() if entry.status == "override"]
     assert entry.value == 4000
     assert "was 1800" in entry.source
+    assert "3000" not in entry.source
 
 
 def test_sockets() -> None:
@@ -321,7 +322,7 @@ def test_possible_by_a_hair(settings: dict[str, object]) -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_each_rule_refuses_a_case_that_no_other_does(rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(rules: tuple[Rule, ...]) -> list[str]:
-        monkeypatch.setattr("rdu.machine.combinations.RULES", rules)
+        monkeypatch.setattr(combinations, "RULES", rules)
         return [key for settings, key in IMPOSSIBLE if not possible(settings)]
 
     assert len(refused((rule,))) == 1
