@@ -52,6 +52,13 @@ def test_a_promised_file_exists(file: str) -> None:
     assert (ROOT / file).stat().st_size > 0
 
 
+def test_reading_order_names_seven_files_that_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    files = re.findall(r"^\d\. `([^`]+)`", text, re.MULTILINE)
+    assert len(files) == 7
+    assert [file for file in files if not (ROOT / file).is_file()] == []
+
+
 def test_licence_is_apache() -> None:
     assert PROJECT["license"] == CARGO["workspace"]["package"]["license"] == "Apache-2.0"
     text = (ROOT / "LICENSE").read_text(encoding="utf-8")
