@@ -1,1 +1,12 @@
+//! `rdu._core`: the engine's face to Python. Conversion and errors only; each noun registers itself.
 
+mod errors;
+mod stream_program;
+mod watch;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    stream_program::register(module)
+}

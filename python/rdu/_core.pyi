@@ -1,0 +1,23 @@
+"""The engine (Rust). Only the engine API of `rdu` uses it; nothing here is public."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias, final
+
+import numpy as np
+import numpy.typing as npt
+
+# Operator (or "source" or "sink"), values in one token, a source's values.
+Role: TypeAlias = tuple[str, int, npt.NDArray[np.float32] | None]
+
+def operators() -> list[tuple[str, str, int | None]]: ...
+@final
+class StreamProgram:
+    def __new__(
+        cls,
+        units: Sequence[Mapping[str, object]],
+        streams: Sequence[Mapping[str, object]],
+        roles: Sequence[Role] | None = None,
+    ) -> StreamProgram: ...
+    def run(
+        self, progress: Callable[[int], object] | None = None
+    ) -> tuple[int, int, list[list[int]], list[list[int]], list[tuple[int, npt.NDArray[np.float32]]]]: ...

@@ -1,0 +1,68 @@
+"""A built stream program: immutable, and run any number of times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from .. import _core
+from ..errors import GraphError
+from .result import StreamRun, StreamTotals, UnitTotals
+
+
+class StreamProgram:
+    """What :meth:`rdu.Builder.build` returns; two runs of one program are equal in every number."""
+
+    def __init__(
+        self, core: _core.StreamProgram, units: tuple[str, ...], streams: tuple[str, ...], sinks: Mapping[int, int]
+    ) -> None:
+        self._core = core
+        self._units = units
+        self._streams = streams
+        # Unit index of each sink -> values in one of its tokens.
+        self._sinks = dict(sinks)
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Names of the units, in the order in which they were described."""
+        return self._units
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Names of the streams, in the order in which they were described."""
+        return self._streams
+
+    def run(self, mode: str = "step", progress: Callable[[int], object] | None = None) -> StreamRun:
+        """Run the program from cycle 0 until every unit has finished.
+
+        Parameters
+        ----------
+        mode
+            ``"step"``, the reference: firing by firing.
+        progress
+            Called every 20 ms or so with the number of firings so far. What it raises stops the run and comes out, as
+            Ctrl-C does.
+
+        Raises
+        ------
+        rdu.errors.DeadlockError
+            No unit can ever fire again; the error names the units and streams that wait for each other.
+        rdu.errors.GraphError
+            An unknown mode.
+        """
+        if mode == "fast":
+            raise GraphError('mode "fast" is not available yet; use mode="step"')
+        if mode != "step":
+            raise GraphError(f'mode is {mode!r}; it must be "step"')
+        if progress is not None and not callable(progress):
+            raise GraphError(f"progress is {progress!r}; it must be a function of the number of firings")
+        cycles, firings, units, streams, outputs = self._core.run(progress)
+        return StreamRun(
+            cycles=cycles,
+            firings=firings,
+            units={name: UnitTotals(*row) for name, row in zip(self._units, units, strict=True)},
+            streams={name: StreamTotals(*row) for name, row in zip(self._streams, streams, strict=True)},
+            outputs={self._units[at]: values.reshape(-1, self._sinks[at]) for at, values in outputs},
+        )
+
+    def __repr__(self) -> str:
+        return f"StreamProgram({len(self._units)} units, {len(self._streams)} streams)"

@@ -1,0 +1,52 @@
+//! Engine errors as the Python exceptions of `rdu.errors`: one function per error enum.
+
+use pyo3::call::PyCallArgs;
+use pyo3::exceptions::PyKeyboardInterrupt;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+use rdu_dataflow::{BuildError, RunError};
+
+static GRAPH: Class = Class::new("GraphError");
+static RUN: Class = Class::new("RunError");
+static DEADLOCK: Class = Class::new("DeadlockError");
+
+/// An exception class of `rdu.errors`, imported when it is first raised.
+pub struct Class {
+    name: &'static str,
+    class: PyOnceLock<Py<PyType>>,
+}
+
+impl Class {
+    pub const fn new(name: &'static str) -> Self {
+        Class { name, class: PyOnceLock::new() }
+    }
+
+    /// An exception of this class; where the class cannot be imported or called, the error that says why.
+    pub fn raise<'py>(&self, py: Python<'py>, arguments: impl PyCallArgs<'py>) -> PyErr {
+        let made = self.class.import(py, "rdu.errors", self.name).and_then(|class| class.call1(arguments));
+        made.map_or_else(|error| error, PyErr::from_value)
+    }
+}
+
+/// A graph that cannot be built, in words.
+pub fn graph(py: Python<'_>, message: String) -> PyErr {
+    GRAPH.raise(py, (message,))
+}
+
+pub fn build(py: Python<'_>, error: BuildError) -> PyErr {
+    graph(py, error.to_string())
+}
+
+pub fn run(py: Python<'_>, error: RunError) -> PyErr {
+    let message = error.to_string();
+    match error {
+        RunError::Deadlock { cycle_of_waiting, .. } => {
+            let (units, streams): (Vec<_>, Vec<_>) = cycle_of_waiting.into_iter().map(|w| (w.unit, w.stream)).unzip();
+            DEADLOCK.raise(py, (message, units, streams))
+        }
+        // `watch::detached` raises what stopped the run; without it the interrupt itself is all there is to say.
+        RunError::Interrupted => PyKeyboardInterrupt::new_err(message),
+        RunError::Value { .. } => RUN.raise(py, (message,)),
+    }
+}
