@@ -54,7 +54,8 @@ class Rope:
         if self.kind == "linear":
             frequency = frequency / np.float32(self.factor)
         elif self.kind == "factors":
-            frequency = frequency / np.asarray(self.factors, np.float32) / np.float32(self.factor)
+            divisors: npt.NDArray[np.float32] = np.array(self.factors, dtype=np.float32) * np.float32(self.factor)
+            frequency = frequency / divisors
         elif self.kind == "llama3":
             frequency = self._llama3(frequency)
         return frequency

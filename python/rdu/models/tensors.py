@@ -67,7 +67,7 @@ def check_tensors(config: DecoderConfig, shapes: Mapping[str, tuple[int, ...]], 
     Raises
     ------
     CheckpointError
-        Missing, misshapen or extra tensors, by name; a tied model may carry ``lm_head.weight`` too, in the embedding's shape
+        Missing, misshapen or extra tensors, by name. A tied model may carry ``lm_head.weight`` too.
     """
     expected = expected_tensors(config)
     missing = [name for name in expected if name not in shapes]

