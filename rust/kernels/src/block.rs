@@ -26,13 +26,7 @@ impl<W: Tiles> Kernel for Block<'_, W> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Block {
-            shape,
-            x,
-            weight,
-            tile,
-            out,
-        } = self;
+        let Block { shape, x, weight, tile, out } = self;
         let (inner, parts) = (shape.inner, shape.parts.len());
         let mut widened = [[0.0; WIDTH]; DEPTH];
         // [part][panel][position][16]
@@ -67,13 +61,7 @@ impl<W: Tiles> Kernel for Block<'_, W> {
 
 /// sums[p] = fma(panel[k], x[p * stride + k], sums[p]) for k ascending, in register blocks of positions.
 #[inline(always)]
-fn multiply<S: Simd>(
-    simd: S,
-    x: &[f32],
-    stride: usize,
-    panel: &[[f32; WIDTH]],
-    sums: &mut [[f32; WIDTH]],
-) {
+fn multiply<S: Simd>(simd: S, x: &[f32], stride: usize, panel: &[[f32; WIDTH]], sums: &mut [[f32; WIDTH]]) {
     let mut done = 0;
     while done < sums.len() {
         let (x, sums) = (&x[done * stride..], &mut sums[done..]);

@@ -66,14 +66,7 @@ pub fn scores(
     vectors_per_row: usize,
     out: &mut [f32],
 ) -> Result<(), KernelError> {
-    scores_at(
-        Level::detect(),
-        q,
-        rows,
-        row_stride_vectors,
-        vectors_per_row,
-        out,
-    )
+    scores_at(Level::detect(), q, rows, row_stride_vectors, vectors_per_row, out)
 }
 
 /// `scores` on a given level.
@@ -90,19 +83,11 @@ pub fn scores_at(
     check.at_most("q", q.len(), vectors_per_row * rows.element().lanes())?;
     match rows {
         Vectors::Bf16(rows) => {
-            let rows = Rows::<Bf16> {
-                data: rows.as_chunks().0,
-                stride: row_stride_vectors,
-                vectors_per_row,
-            };
+            let rows = Rows::<Bf16> { data: rows.as_chunks().0, stride: row_stride_vectors, vectors_per_row };
             level.run(Scores { q, rows, out });
         }
         Vectors::F32(rows) => {
-            let rows = Rows::<F32> {
-                data: rows.as_chunks().0,
-                stride: row_stride_vectors,
-                vectors_per_row,
-            };
+            let rows = Rows::<F32> { data: rows.as_chunks().0, stride: row_stride_vectors, vectors_per_row };
             level.run(Scores { q, rows, out });
         }
     }
@@ -111,7 +96,8 @@ pub fn scores_at(
 
 /// acc[i] = fma(p[r], row r[i], acc[i]) for r ascending: `accumulate` over rows laid out as for `scores`.
 ///
-/// `acc` may be shorter than a row. Errors: rows that do not exist, `acc` longer than a row, `rows` not in whole vectors.
+/// `acc` may be shorter than a row. Errors: rows that do not exist, `acc` longer than a row, `rows` not in whole
+/// vectors.
 pub fn mix(
     p: &[f32],
     rows: Vectors,
@@ -119,14 +105,7 @@ pub fn mix(
     vectors_per_row: usize,
     acc: &mut [f32],
 ) -> Result<(), KernelError> {
-    mix_at(
-        Level::detect(),
-        p,
-        rows,
-        row_stride_vectors,
-        vectors_per_row,
-        acc,
-    )
+    mix_at(Level::detect(), p, rows, row_stride_vectors, vectors_per_row, acc)
 }
 
 /// `mix` on a given level.
@@ -143,32 +122,18 @@ pub fn mix_at(
     check.at_most("acc", acc.len(), vectors_per_row * rows.element().lanes())?;
     match rows {
         Vectors::Bf16(rows) => {
-            let rows = Rows::<Bf16> {
-                data: rows.as_chunks().0,
-                stride: row_stride_vectors,
-                vectors_per_row,
-            };
+            let rows = Rows::<Bf16> { data: rows.as_chunks().0, stride: row_stride_vectors, vectors_per_row };
             level.run(Mix { p, rows, acc });
         }
         Vectors::F32(rows) => {
-            let rows = Rows::<F32> {
-                data: rows.as_chunks().0,
-                stride: row_stride_vectors,
-                vectors_per_row,
-            };
+            let rows = Rows::<F32> { data: rows.as_chunks().0, stride: row_stride_vectors, vectors_per_row };
             level.run(Mix { p, rows, acc });
         }
     }
     Ok(())
 }
 
-fn check_rows(
-    check: Check,
-    rows: Vectors,
-    count: usize,
-    stride: usize,
-    width: usize,
-) -> Result<(), KernelError> {
+fn check_rows(check: Check, rows: Vectors, count: usize, stride: usize, width: usize) -> Result<(), KernelError> {
     rows.check(check, "rows")?;
     let lanes = rows.element().lanes();
     let width = check.product("a row", width, lanes)?;
@@ -204,10 +169,7 @@ impl<W: Format> Kernel for Scores<'_, W> {
         for (row, out) in out.iter_mut().enumerate() {
             let start = row * rows.stride;
             let mut sum = W::zero(simd);
-            for (vector, query) in rows.data[start..start + rows.vectors_per_row]
-                .iter()
-                .zip(&query)
-            {
+            for (vector, query) in rows.data[start..start + rows.vectors_per_row].iter().zip(&query) {
                 sum = W::fma_lanes(simd, vector, *query, sum);
             }
             *out = W::reduce(simd, sum);
@@ -244,13 +206,7 @@ impl<W: Format> Kernel for Mix<'_, W> {
 
 impl<W: Format> Rows<'_, W> {
     #[inline(always)]
-    fn mix<S: Simd, const COUNT: usize>(
-        &self,
-        simd: S,
-        p: &[f32],
-        vectors: &[W::Vector],
-        acc: &mut [f32],
-    ) {
+    fn mix<S: Simd, const COUNT: usize>(&self, simd: S, p: &[f32], vectors: &[W::Vector], acc: &mut [f32]) {
         let mut sums = [W::zero(simd); COUNT];
         for (sum, acc) in sums.iter_mut().zip(acc.chunks(W::LANES)) {
             *sum = W::load(simd, acc);

@@ -62,3 +62,48 @@ pub(crate) fn exponential(x: f32) -> f32 {
 fn power_of_two(n: i32) -> f32 {
     f32::from_bits((n.wrapping_add(127) as u32) << 23)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::exp;
+
+    /// Distance in units of the last place of the correctly rounded result.
+    fn ulps(found: f32, exact: f64) -> f64 {
+        let nearest = exact as f32;
+        let place = f64::from(f32::from_bits(nearest.to_bits() + 1)) - f64::from(nearest);
+        (f64::from(found) - exact).abs() / place
+    }
+
+    #[test]
+    fn exp_is_within_one_ulp() {
+        // Every 997th float (a prime, to meet all low bits) from -88 to 88.7, both signs: normal results.
+        for top in [88.7_f32, -87.3] {
+            let mut x: Vec<f32> =
+                (0..top.abs().to_bits()).step_by(997).map(|b| f32::from_bits(b).copysign(top)).collect();
+            let exact: Vec<f64> = x.iter().map(|x| f64::from(*x).exp()).collect();
+            exp(&mut x);
+            let worst = x.iter().zip(&exact).map(|(x, e)| ulps(*x, *e)).fold(0.0, f64::max);
+            assert!(worst < 1.0, "{worst} ulp up to {top}");
+        }
+    }
+
+    #[test]
+    fn exp_has_its_limits() {
+        let table = [
+            (0.0, 1.0),
+            (-0.0, 1.0),
+            (f32::NEG_INFINITY, 0.0),
+            (-104.0, 0.0),
+            (-1e30, 0.0),
+            (f32::INFINITY, f32::INFINITY),
+            (88.72284, f32::INFINITY),
+            (-103.0, 1e-45),
+            (f32::NAN, f32::NAN),
+        ];
+        for (x, expected) in table {
+            let mut y = [x];
+            exp(&mut y);
+            assert!(y[0].to_bits() == f32::to_bits(expected) || y[0].is_nan() && x.is_nan(), "exp({x})");
+        }
+    }
+}

@@ -31,12 +31,7 @@ pub fn silu_mul(gate: &[f32], up: &[f32], y: &mut [f32]) -> Result<(), KernelErr
 }
 
 /// `silu_mul` on a given level.
-pub fn silu_mul_at(
-    level: Level,
-    gate: &[f32],
-    up: &[f32],
-    y: &mut [f32],
-) -> Result<(), KernelError> {
+pub fn silu_mul_at(level: Level, gate: &[f32], up: &[f32], y: &mut [f32]) -> Result<(), KernelError> {
     binary(
         level,
         "silu_mul",

@@ -46,11 +46,7 @@ impl Level {
     /// Runs `kernel` compiled for this level.
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        let level = if self.is_supported() {
-            self
-        } else {
-            Level::detect()
-        };
+        let level = if self.is_supported() { self } else { Level::detect() };
         match level {
             Level::Scalar => kernel.run(Scalar),
             #[cfg(target_arch = "x86_64")]

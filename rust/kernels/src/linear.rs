@@ -39,12 +39,7 @@ pub fn linear(op: Linear, tiles: Range<usize>, y: &mut [f32]) -> Result<(), Kern
 }
 
 /// `linear` on a given level.
-pub fn linear_at(
-    level: Level,
-    op: Linear,
-    tiles: Range<usize>,
-    y: &mut [f32],
-) -> Result<(), KernelError> {
+pub fn linear_at(level: Level, op: Linear, tiles: Range<usize>, y: &mut [f32]) -> Result<(), KernelError> {
     let lanes = op.weight.element().lanes();
     let check = Check("linear");
     check.nonzero("splits", op.splits)?;
@@ -52,22 +47,13 @@ pub fn linear_at(
     check.length("y", y.len(), check.product("y", op.positions, op.outer)?)?;
     let count = op.outer.div_ceil(lanes);
     let tile_len = check.product("a weight tile", op.inner, lanes)?;
-    check.length(
-        "weight",
-        op.weight.len(),
-        check.product("weight", count, tile_len)?,
-    )?;
+    check.length("weight", op.weight.len(), check.product("weight", count, tile_len)?)?;
     if let Some(bias) = op.bias {
         check.length("bias", bias.len(), op.outer)?;
     }
     if tiles.start > tiles.end || tiles.end > count {
         let Range { start, end } = tiles;
-        return Err(KernelError::Tiles {
-            kernel: check.0,
-            start,
-            end,
-            count,
-        });
+        return Err(KernelError::Tiles { kernel: check.0, start, end, count });
     }
     if op.positions == 0 || tiles.is_empty() {
         return Ok(());
@@ -76,29 +62,11 @@ pub fn linear_at(
         inner: op.inner,
         outer: op.outer,
         bias: op.bias,
-        parts: (0..op.splits)
-            .map(|s| split_range(op.inner, lanes, op.splits, s))
-            .collect(),
+        parts: (0..op.splits).map(|s| split_range(op.inner, lanes, op.splits, s)).collect(),
     };
     match op.weight {
-        Vectors::Bf16(weight) => run::<Bf16>(
-            level,
-            &shape,
-            op.x,
-            op.positions,
-            weight.as_chunks().0,
-            tiles,
-            y,
-        ),
-        Vectors::F32(weight) => run::<F32>(
-            level,
-            &shape,
-            op.x,
-            op.positions,
-            weight.as_chunks().0,
-            tiles,
-            y,
-        ),
+        Vectors::Bf16(weight) => run::<Bf16>(level, &shape, op.x, op.positions, weight.as_chunks().0, tiles, y),
+        Vectors::F32(weight) => run::<F32>(level, &shape, op.x, op.positions, weight.as_chunks().0, tiles, y),
     }
     Ok(())
 }
@@ -122,22 +90,13 @@ fn run<W: Tiles>(
     y: &mut [f32],
 ) {
     let outputs = tiles.start * W::LANES..(tiles.end * W::LANES).min(shape.outer);
-    let macs = outputs
-        .len()
-        .saturating_mul(shape.inner)
-        .saturating_mul(positions);
+    let macs = outputs.len().saturating_mul(shape.inner).saturating_mul(positions);
     let threaded = macs > THREADED_MACS && rayon::current_num_threads() > 1;
     if positions == 1 {
         let group = W::ROW_TILES * W::LANES;
         let task = |(index, y): (usize, &mut [f32])| {
             let tile = tiles.start + index * W::ROW_TILES;
-            level.run(Row::<W> {
-                shape,
-                x,
-                weight,
-                tile,
-                y,
-            });
+            level.run(Row::<W> { shape, x, weight, tile, y });
         };
         let y = &mut y[outputs];
         if threaded {
@@ -152,24 +111,12 @@ fn run<W: Tiles>(
     let task = |(index, out): (usize, &mut [f32])| {
         let tile = tiles.start + index;
         let weight = &weight[tile * shape.inner..(tile + 1) * shape.inner];
-        level.run(Block::<W> {
-            shape,
-            x,
-            weight,
-            tile,
-            out,
-        });
+        level.run(Block::<W> { shape, x, weight, tile, out });
     };
     if threaded {
-        columns
-            .par_chunks_mut(positions * W::LANES)
-            .enumerate()
-            .for_each(task);
+        columns.par_chunks_mut(positions * W::LANES).enumerate().for_each(task);
     } else {
-        columns
-            .chunks_mut(positions * W::LANES)
-            .enumerate()
-            .for_each(task);
+        columns.chunks_mut(positions * W::LANES).enumerate().for_each(task);
     }
     for (position, row) in y.chunks_mut(shape.outer).enumerate() {
         for (index, part) in row[outputs.clone()].chunks_mut(W::LANES).enumerate() {
@@ -188,11 +135,7 @@ pub(crate) trait Tiles: Format {
 
     fn row<S: Simd>(simd: S, row: Row<Self>);
     /// Panel number `panel` of some weight vectors: the vectors themselves, or `buffer` after widening.
-    fn panel<'a>(
-        vectors: &'a [Self::Vector],
-        panel: usize,
-        buffer: &'a mut [[f32; 16]],
-    ) -> &'a [[f32; 16]];
+    fn panel<'a>(vectors: &'a [Self::Vector], panel: usize, buffer: &'a mut [[f32; 16]]) -> &'a [[f32; 16]];
 }
 
 impl Tiles for Bf16 {
@@ -205,11 +148,7 @@ impl Tiles for Bf16 {
     }
 
     #[inline(always)]
-    fn panel<'a>(
-        vectors: &'a [[u16; 32]],
-        panel: usize,
-        buffer: &'a mut [[f32; 16]],
-    ) -> &'a [[f32; 16]] {
+    fn panel<'a>(vectors: &'a [[u16; 32]], panel: usize, buffer: &'a mut [[f32; 16]]) -> &'a [[f32; 16]] {
         for (wide, vector) in buffer.iter_mut().zip(vectors) {
             for lane in 0..16 {
                 wide[lane] = f32::from_bits(u32::from(vector[16 * panel + lane]) << 16);
@@ -261,13 +200,11 @@ impl<W: Tiles> Row<'_, W> {
         for y in self.y.chunks_mut(TILES * W::LANES) {
             let tile = self.tile + first;
             if y.len().div_ceil(W::LANES) == TILES {
-                self.shape
-                    .row::<W, S, TILES>(simd, self.x, &self.weight[tile * inner..], tile, y);
+                self.shape.row::<W, S, TILES>(simd, self.x, &self.weight[tile * inner..], tile, y);
             } else {
                 for (index, y) in y.chunks_mut(W::LANES).enumerate() {
                     let tile = tile + index;
-                    self.shape
-                        .row::<W, S, 1>(simd, self.x, &self.weight[tile * inner..], tile, y);
+                    self.shape.row::<W, S, 1>(simd, self.x, &self.weight[tile * inner..], tile, y);
                 }
             }
             first += TILES;
@@ -288,14 +225,7 @@ impl Shape<'_> {
     ) {
         let width = TILES * W::LANES;
         if let [part] = self.parts.as_slice() {
-            let sums = columns::<W, S, TILES>(
-                simd,
-                &x[part.clone()],
-                weight,
-                1,
-                self.inner,
-                [W::zero(simd); TILES],
-            );
+            let sums = columns::<W, S, TILES>(simd, &x[part.clone()], weight, 1, self.inner, [W::zero(simd); TILES]);
             for (y, sum) in y.chunks_mut(W::LANES).zip(sums) {
                 W::store(simd, sum, y);
             }
@@ -307,8 +237,7 @@ impl Shape<'_> {
                     continue;
                 }
                 let (x, weight) = (&x[part.clone()], &weight[part.start..]);
-                let sums =
-                    columns::<W, S, TILES>(simd, x, weight, 1, self.inner, [W::zero(simd); TILES]);
+                let sums = columns::<W, S, TILES>(simd, x, weight, 1, self.inner, [W::zero(simd); TILES]);
                 for (out, sum) in out.chunks_mut(W::LANES).zip(sums) {
                     W::store(simd, sum, out);
                 }

@@ -9,13 +9,7 @@ use crate::{
 /// `x` and `y` are `[rows][width]`, `weight` is `[width]`. Lane l of 16 sums `fma(x, x, sum)` over elements l, l+16, ...;
 /// the lanes are added by halves; mean = sum / width; square root and divisions round correctly. `y` is not rounded.
 /// Errors: `width` is zero, `x` is not whole rows, `weight` or `y` has another length.
-pub fn rms_norm(
-    x: &[f32],
-    width: usize,
-    weight: &[f32],
-    eps: f32,
-    y: &mut [f32],
-) -> Result<(), KernelError> {
+pub fn rms_norm(x: &[f32], width: usize, weight: &[f32], eps: f32, y: &mut [f32]) -> Result<(), KernelError> {
     rms_norm_at(Level::detect(), x, width, weight, eps, y)
 }
 
@@ -50,11 +44,7 @@ impl Kernel for RmsNorm<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let width = self.weight.len();
-        for (x, y) in self
-            .x
-            .chunks_exact(width)
-            .zip(self.y.chunks_exact_mut(width))
-        {
+        for (x, y) in self.x.chunks_exact(width).zip(self.y.chunks_exact_mut(width)) {
             let (vectors, rest) = x.as_chunks::<WIDTH>();
             let mut sum = simd.splat(0.0);
             for vector in vectors {

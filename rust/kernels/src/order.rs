@@ -12,11 +12,7 @@ pub fn split_range(inner: usize, lanes: usize, splits: usize, s: usize) -> Range
     }
     let chunks = inner.div_ceil(lanes) as u128;
     // u128 holds any product of two usize; the quotient is at most `chunks`.
-    let cut = |part: usize| {
-        ((part as u128 * chunks / splits as u128) as usize)
-            .saturating_mul(lanes)
-            .min(inner)
-    };
+    let cut = |part: usize| ((part as u128 * chunks / splits as u128) as usize).saturating_mul(lanes).min(inner);
     cut(s)..cut(s + 1)
 }
 
@@ -38,8 +34,7 @@ pub(crate) fn add_tree(parts: &mut [f32], width: usize) -> &[f32] {
     while count > 1 {
         for pair in 0..count / 2 {
             for lane in 0..width {
-                parts[pair * width + lane] =
-                    parts[2 * pair * width + lane] + parts[(2 * pair + 1) * width + lane];
+                parts[pair * width + lane] = parts[2 * pair * width + lane] + parts[(2 * pair + 1) * width + lane];
             }
         }
         if !count.is_multiple_of(2) {

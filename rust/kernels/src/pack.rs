@@ -41,12 +41,7 @@ pub const fn tile_count(outer: usize, element: Element) -> usize {
 ///
 /// Outputs missing from the last tile are zero. bf16 from f32 rounds to nearest even; f32 from bf16 is exact.
 /// Errors: `rows` has not `outer * inner` elements, or the result's size overflows.
-pub fn pack(
-    rows: Rows,
-    outer: usize,
-    inner: usize,
-    element: Element,
-) -> Result<Packed, KernelError> {
+pub fn pack(rows: Rows, outer: usize, inner: usize, element: Element) -> Result<Packed, KernelError> {
     let check = Check("pack");
     let found = match rows {
         Rows::Bf16(data) => data.len(),
@@ -56,34 +51,21 @@ pub fn pack(
     let tile_len = check.product("a tile", inner, element.lanes())?;
     let len = check.product("tiles", tile_count(outer, element), tile_len)?;
     Ok(match (rows, element) {
-        (Rows::Bf16(data), Element::Bf16) => {
-            Packed::Bf16(tiles::<_, _, 32>(data, inner, len, |v| v))
-        }
-        (Rows::F32(data), Element::Bf16) => {
-            Packed::Bf16(tiles::<_, _, 32>(data, inner, len, bf16_bits))
-        }
-        (Rows::Bf16(data), Element::F32) => {
-            Packed::F32(tiles::<_, _, 16>(data, inner, len, bf16_value))
-        }
+        (Rows::Bf16(data), Element::Bf16) => Packed::Bf16(tiles::<_, _, 32>(data, inner, len, |v| v)),
+        (Rows::F32(data), Element::Bf16) => Packed::Bf16(tiles::<_, _, 32>(data, inner, len, bf16_bits)),
+        (Rows::Bf16(data), Element::F32) => Packed::F32(tiles::<_, _, 16>(data, inner, len, bf16_value)),
         (Rows::F32(data), Element::F32) => Packed::F32(tiles::<_, _, 16>(data, inner, len, |v| v)),
     })
 }
 
-fn tiles<A, B, const LANES: usize>(
-    rows: &[A],
-    inner: usize,
-    len: usize,
-    convert: impl Fn(A) -> B + Sync,
-) -> Vec<B>
+fn tiles<A, B, const LANES: usize>(rows: &[A], inner: usize, len: usize, convert: impl Fn(A) -> B + Sync) -> Vec<B>
 where
     A: Copy + Sync,
     B: Copy + Default + Send,
 {
     let mut packed = vec![B::default(); len];
     if len > 0 {
-        let tiles = packed
-            .par_chunks_mut(inner * LANES)
-            .zip(rows.par_chunks(inner * LANES));
+        let tiles = packed.par_chunks_mut(inner * LANES).zip(rows.par_chunks(inner * LANES));
         tiles.for_each(|(tile, rows)| transpose::<A, B, LANES>(rows, inner, tile, &convert));
     }
     packed

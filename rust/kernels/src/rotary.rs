@@ -16,33 +16,17 @@ pub enum Pairing {
 /// Rotates the pairs (a, b) of one head in place: a' = fma(a, cos, -(b*sin)), b' = fma(b, cos, a*sin).
 ///
 /// `x` has d elements; `cos` and `sin` have d/2, one per pair. Errors: d is odd, or a table has another length.
-pub fn rotate(
-    x: &mut [f32],
-    cos: &[f32],
-    sin: &[f32],
-    pairing: Pairing,
-) -> Result<(), KernelError> {
+pub fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32], pairing: Pairing) -> Result<(), KernelError> {
     rotate_at(Level::detect(), x, cos, sin, pairing)
 }
 
 /// `rotate` on a given level.
-pub fn rotate_at(
-    level: Level,
-    x: &mut [f32],
-    cos: &[f32],
-    sin: &[f32],
-    pairing: Pairing,
-) -> Result<(), KernelError> {
+pub fn rotate_at(level: Level, x: &mut [f32], cos: &[f32], sin: &[f32], pairing: Pairing) -> Result<(), KernelError> {
     let check = Check("rotate");
     check.whole("x", x.len(), 2)?;
     check.length("cos", cos.len(), x.len() / 2)?;
     check.length("sin", sin.len(), x.len() / 2)?;
-    level.run(Rotate {
-        x,
-        cos,
-        sin,
-        pairing,
-    });
+    level.run(Rotate { x, cos, sin, pairing });
     Ok(())
 }
 

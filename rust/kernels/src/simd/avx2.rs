@@ -45,12 +45,7 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn fma(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes {
         // SAFETY: `self` proves FMA.
-        unsafe {
-            [
-                _mm256_fmadd_ps(a[0], b[0], c[0]),
-                _mm256_fmadd_ps(a[1], b[1], c[1]),
-            ]
-        }
+        unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
     }
 
     #[inline(always)]
@@ -81,10 +76,7 @@ impl Simd for Avx2 {
 pub(super) unsafe fn reduce_eight(lanes: __m256) -> f32 {
     // SAFETY: the caller proves AVX2.
     unsafe {
-        let four = _mm_add_ps(
-            _mm256_castps256_ps128(lanes),
-            _mm256_extractf128_ps::<1>(lanes),
-        );
+        let four = _mm_add_ps(_mm256_castps256_ps128(lanes), _mm256_extractf128_ps::<1>(lanes));
         let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
         _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
     }

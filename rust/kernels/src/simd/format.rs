@@ -11,19 +11,9 @@ pub(crate) trait Format: Copy + Send + Sync {
 
     fn zero<S: Simd>(simd: S) -> Self::Sum<S>;
     /// sum[lane] = fma(vector[lane], x, sum[lane])
-    fn fma_splat<S: Simd>(
-        simd: S,
-        vector: &Self::Vector,
-        x: S::Lanes,
-        sum: Self::Sum<S>,
-    ) -> Self::Sum<S>;
+    fn fma_splat<S: Simd>(simd: S, vector: &Self::Vector, x: S::Lanes, sum: Self::Sum<S>) -> Self::Sum<S>;
     /// sum[lane] = fma(vector[lane], x[lane], sum[lane])
-    fn fma_lanes<S: Simd>(
-        simd: S,
-        vector: &Self::Vector,
-        x: Self::Sum<S>,
-        sum: Self::Sum<S>,
-    ) -> Self::Sum<S>;
+    fn fma_lanes<S: Simd>(simd: S, vector: &Self::Vector, x: Self::Sum<S>, sum: Self::Sum<S>) -> Self::Sum<S>;
     /// The first `LANES` values, in lane order; missing ones are zero.
     fn load<S: Simd>(simd: S, values: &[f32]) -> Self::Sum<S>;
     /// In lane order, as many as `values` takes.
@@ -95,23 +85,13 @@ impl Format for Bf16 {
     }
 
     #[inline(always)]
-    fn fma_splat<S: Simd>(
-        simd: S,
-        vector: &Self::Vector,
-        x: S::Lanes,
-        sum: [S::Lanes; 2],
-    ) -> [S::Lanes; 2] {
+    fn fma_splat<S: Simd>(simd: S, vector: &Self::Vector, x: S::Lanes, sum: [S::Lanes; 2]) -> [S::Lanes; 2] {
         let [even, odd] = simd.widen(vector);
         [simd.fma(even, x, sum[0]), simd.fma(odd, x, sum[1])]
     }
 
     #[inline(always)]
-    fn fma_lanes<S: Simd>(
-        simd: S,
-        vector: &Self::Vector,
-        x: [S::Lanes; 2],
-        sum: [S::Lanes; 2],
-    ) -> [S::Lanes; 2] {
+    fn fma_lanes<S: Simd>(simd: S, vector: &Self::Vector, x: [S::Lanes; 2], sum: [S::Lanes; 2]) -> [S::Lanes; 2] {
         let [even, odd] = simd.widen(vector);
         [simd.fma(even, x[0], sum[0]), simd.fma(odd, x[1], sum[1])]
     }
