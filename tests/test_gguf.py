@@ -321,7 +321,7 @@ def test_a_full_disk_leaves_no_partial_entry(large: Path, tmp_path: Path, monkey
     assert list((tmp_path / "cache" / "gguf").iterdir()) == []
 
 
-# --- the real file -------------------------------------------------------------------------------------------------------
+# --- the real file ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.smollm2
