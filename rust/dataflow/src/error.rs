@@ -30,7 +30,9 @@ pub enum BuildError {
          {consumed}, and the rest does not fit into its capacity of {capacity}"
     )]
     Unread { stream: String, initial: u64, produced: u64, consumed: u64, capacity: u64, from: String, to: String },
-    #[error("stream {stream:?} would hold up to {slots} tokens at once; rdu keeps at most {most}: lower its capacity")]
+    #[error(
+        "stream {stream:?} would hold up to {slots} tokens at once; rdu has room for {most} more: lower its capacity"
+    )]
     Slots { stream: String, slots: u64, most: u64 },
     #[error("unit {unit:?}: one phase lists {side} {index} twice; add the two rates")]
     Repeated { unit: String, side: &'static str, index: usize },

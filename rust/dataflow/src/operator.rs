@@ -63,8 +63,8 @@ impl Tokens {
 /// One firing, seen by the operator of its unit.
 pub struct Firing<'a> {
     pub phase: usize,
-    /// Where this firing's transfer goes, in a load or store unit.
-    pub address: Option<u64>,
+    /// In a load or store unit: the address pattern that this firing follows, and where its transfer goes.
+    pub transfer: Option<(usize, u64)>,
     pub inputs: &'a Tokens,
     pub outputs: &'a mut Tokens,
 }

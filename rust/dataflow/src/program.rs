@@ -6,7 +6,7 @@ use crate::stream::Stream;
 use crate::unit::{Pattern, Unit};
 use indexmap::IndexSet;
 
-/// The most slots that one stream may really use: a ring of 2^27 timestamps is 3 GiB of host memory.
+/// The most slots that all streams together may really use: 2^27 slots of three timestamps are 3 GiB of host memory.
 const MOST_SLOTS: u64 = 1 << 27;
 
 /// What a kernel call passes: loop counts and address bases by argument index, and rows for gathers.
@@ -90,7 +90,7 @@ impl Program {
         let mut consumed = vec![0u64; self.streams.len()];
         let mut codes = Vec::with_capacity(self.units.len());
         let mut slots = Vec::with_capacity(self.streams.len());
-        let mut bound = 0u128;
+        let (mut bound, mut left) = (0u128, MOST_SLOTS);
         for (at, unit) in self.units.iter().enumerate() {
             let arguments = || BuildError::Arguments { unit: unit.name.clone(), given: call.arguments.len() };
             let mut code = Vec::new();
@@ -103,7 +103,7 @@ impl Program {
             }
             let totals = count(&code, unit.phases.len()).ok_or_else(arguments)?;
             for (phase, &firings) in unit.phases.iter().zip(&totals) {
-                bound += u128::from(firings) * (u128::from(phase.ii) + u128::from(phase.latency));
+                bound = bound.saturating_add(cycles(firings, phase.ii, phase.latency));
                 add(&phase.consume, firings, &self.inputs[at], &mut consumed)?;
                 add(&phase.produce, firings, &self.outputs[at], &mut produced)?;
             }
@@ -111,7 +111,7 @@ impl Program {
         }
         for (at, stream) in self.streams.iter().enumerate() {
             let (produced, consumed) = (produced[at], consumed[at]);
-            bound += u128::from(produced) * (u128::from(stream.latency) + u128::from(stream.credit));
+            bound = bound.saturating_add(cycles(produced, stream.latency, stream.credit));
             let name = stream.name.clone();
             let (from, to) = (self.units[stream.from.0].name.clone(), self.units[stream.to.0].name.clone());
             let there = produced.checked_add(stream.initial).ok_or(BuildError::Overflow)?;
@@ -123,16 +123,23 @@ impl Program {
                 let (initial, capacity) = (stream.initial, stream.capacity);
                 return Err(BuildError::Unread { stream: name, initial, produced, consumed, capacity, from, to });
             }
-            if there.min(stream.capacity) > MOST_SLOTS {
-                return Err(BuildError::Slots { stream: name, slots: there.min(stream.capacity), most: MOST_SLOTS });
+            let used = there.min(stream.capacity).max(1);
+            if used > left {
+                return Err(BuildError::Slots { stream: name, slots: used, most: left });
             }
-            slots.push(there.min(stream.capacity).max(1) as usize);
+            left -= used;
+            slots.push(used as usize);
         }
         if bound >= 1 << 63 {
             return Err(BuildError::Overflow);
         }
         Ok(Bound { program: self, code: codes, slots, call })
     }
+}
+
+/// An upper bound of the cycles that `times` events of `a + b` cycles add to a run.
+fn cycles(times: u64, a: u64, b: u64) -> u128 {
+    u128::from(times).saturating_mul(u128::from(a) + u128::from(b))
 }
 
 fn unique<'a>(kind: &'static str, names: impl Iterator<Item = &'a String>) -> Result<(), BuildError> {

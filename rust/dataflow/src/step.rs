@@ -14,9 +14,12 @@ use crate::operator::{Firing, Operator, Tokens};
 use crate::port::{Memory, Request};
 use crate::program::{Bound, Program};
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
-/// Firings between two polls of the watch: a few milliseconds.
-const POLL: u64 = 1 << 16;
+/// Firings before the first poll of the watch; a firing that moves long tokens may take a millisecond.
+const POLL: u64 = 1 << 6;
+/// Time between two polls that the engine aims at.
+const PACE: Duration = Duration::from_millis(4);
 
 /// Called every few milliseconds with the number of firings so far; `false` stops the run.
 pub type Watch<'a> = &'a mut dyn FnMut(u64) -> bool;
@@ -66,8 +69,9 @@ struct State {
     first: u64,
     end: u64,
     waits: Option<Wait>,
-    /// Requests issued; completion times of the last `outstanding` ones; how many are answered.
+    /// Requests issued, and the cycle of the last one; completion times of the last `outstanding` ones; how many are answered.
     issued: u64,
+    asked: u64,
     answered: u64,
     answers: Vec<u64>,
     /// Per address pattern: relocated base and transfers so far.
@@ -125,6 +129,7 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
                 end: 0,
                 waits: None,
                 issued: 0,
+                asked: 0,
                 answered: 0,
                 answers: vec![0; port.map_or(0, |port| port.outstanding)],
                 patterns: port.map_or(Vec::new(), |port| port.patterns.iter().map(|p| (base(p), 0)).collect()),
@@ -148,15 +153,17 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
 
     /// Everything that can fire fires; then memory answers; until nothing is left.
     fn run(mut self, watch: Watch) -> Result<Run, RunError> {
-        let mut next_poll = POLL;
+        // Only how often the watch is polled follows the clock of the host, never a result.
+        let (mut polled, mut stride, mut next_poll) = (Instant::now(), POLL, POLL);
         loop {
             while let Some(unit) = self.ready.pop_front() {
                 while self.fire(unit as usize)? {
                     if self.firings >= next_poll {
-                        next_poll = self.firings + POLL;
                         if !watch(self.firings) {
                             return Err(RunError::Interrupted);
                         }
+                        stride = if polled.elapsed() < PACE / 2 { stride * 2 } else { (stride / 2).max(1) };
+                        (polled, next_poll) = (Instant::now(), self.firings + stride);
                     }
                 }
             }
@@ -200,13 +207,13 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
         state.cursor.advance(code);
         self.firings += 1;
 
-        let address = phase.transfer.map(|transfer| self.request(unit, transfer, start + phase.latency));
+        let transfer = phase.transfer.map(|pattern| (pattern, self.request(unit, pattern, start + phase.latency)));
         if VALUES {
-            self.compute(unit, at, address)?;
+            self.compute(unit, at, transfer)?;
         }
         self.consume(unit, phase, start + phase.ii);
-        self.produce(unit, phase, start, address.is_none().then_some(start + phase.latency));
-        if address.is_some() {
+        self.produce(unit, phase, start, transfer.is_none().then_some(start + phase.latency));
+        if transfer.is_some() {
             self.states[unit].flying.push_back(at as u32);
         }
         Ok(true)
@@ -270,6 +277,9 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
         let address = pattern.address(*base, *count, &self.bound.call.indices);
         *count += 1;
         state.issued += 1;
+        // Requests leave in order of issue, also when a later firing has the shorter latency.
+        let cycle = cycle.max(state.asked);
+        state.asked = cycle;
         let (unit, tier) = (unit as u32, port.tier as u32);
         self.pending.push(Request { cycle, unit, tier, write: port.write, address, bytes: pattern.bytes });
         address
@@ -363,7 +373,7 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
     }
 
     /// Moves values through the unit's operator.
-    fn compute(&mut self, unit: usize, phase_at: usize, address: Option<u64>) -> Result<(), RunError> {
+    fn compute(&mut self, unit: usize, phase_at: usize, transfer: Option<(usize, u64)>) -> Result<(), RunError> {
         let phase = &self.program.units[unit].phases[phase_at];
         self.inputs.clear();
         self.outputs.clear();
@@ -380,7 +390,7 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
             let lanes = self.program.streams[self.program.outputs[unit][output]].lanes;
             self.outputs.open(output, rate as usize * lanes);
         }
-        let firing = Firing { phase: phase_at, address, inputs: &self.inputs, outputs: &mut self.outputs };
+        let firing = Firing { phase: phase_at, transfer, inputs: &self.inputs, outputs: &mut self.outputs };
         self.operators[unit]
             .fire(firing)
             .map_err(|what| RunError::Value { unit: self.program.units[unit].name.clone(), what })?;
