@@ -1,13 +1,12 @@
 """The engine (Rust). Only the engine API of `rdu` uses it; nothing here is public."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias, final
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
 
-# Operator (or "source" or "sink"), values in one token, a source's values.
-Role: TypeAlias = tuple[str, int, npt.NDArray[np.float32] | None]
+__all__ = ["StreamProgram", "operators"]
 
 def operators() -> list[tuple[str, str, int | None]]: ...
 @final
@@ -16,7 +15,7 @@ class StreamProgram:
         cls,
         units: Sequence[Mapping[str, object]],
         streams: Sequence[Mapping[str, object]],
-        roles: Sequence[Role] | None = None,
+        roles: Sequence[tuple[str, int, npt.NDArray[np.float32] | None]] | None = None,
     ) -> StreamProgram: ...
     def run(
         self, progress: Callable[[int], object] | None = None

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from .. import _core
 from ..errors import GraphError
 from . import checks, inference, phases
-from .parts import SINK, SOURCE, Stream, Unit
+from .parts import SINK, SOURCE, Role, Stream, Unit
 from .program import StreamProgram
 
 Rates = int | list[int] | tuple[int, ...]
@@ -162,22 +162,21 @@ class Builder:
         units, streams = list(self._units.values()), list(self._streams.values())
         cycles = [phases.cycle(unit) for unit in units]
         firings = inference.firings(units, cycles)
-        lanes = [1] * len(streams)
+        lanes = inference.lanes(units)
         roles = None
         if any(unit.role is not None for unit in units):
             inference.check_values(units, cycles, _ARITY.__getitem__)
-            lanes = inference.lanes(units, streams)
-            roles = [_role(unit, lanes[streams.index(unit.inputs[0])] if unit.inputs else 1) for unit in units]
+            roles = [_role(unit, _width(unit, lanes)) for unit in units]
         described = []
         for unit, cycle, count in zip(units, cycles, firings, strict=True):
             distinct, nest = phases.nest(cycle, count)
             described.append({"name": unit.name, "phases": [phase.description for phase in distinct], "nest": nest})
         core = _core.StreamProgram(
             described,
-            [_description(stream, width) for stream, width in zip(streams, lanes, strict=True)],
+            [_description(stream, lanes.get(stream.name, 1)) for stream in streams],
             roles,
         )
-        sinks = {unit.at: lanes[streams.index(unit.inputs[0])] for unit in units if unit.role == SINK}
+        sinks = {unit.at: _width(unit, lanes) for unit in units if unit.role == SINK}
         return StreamProgram(core, tuple(self._units), tuple(self._streams), sinks)
 
     def _new_unit(self, name: object) -> str:
@@ -210,7 +209,11 @@ class Builder:
 _ARITY = {name: inputs for name, _, inputs in _core.operators()}
 
 
-def _role(unit: Unit, lanes: int) -> _core.Role:
+def _width(unit: Unit, lanes: dict[str, int]) -> int:
+    return lanes.get(unit.inputs[0].name, 1) if unit.inputs else 1
+
+
+def _role(unit: Unit, lanes: int) -> Role:
     return (unit.role or "", lanes, None if unit.values is None else unit.values.reshape(-1))
 
 

@@ -59,7 +59,7 @@ def _firings_of_consumer(stream: Stream, tokens: int) -> int:
 def check_values(units: list[Unit], cycles: list[list[Phase]], arity: Callable[[str], int | None]) -> None:
     """Every unit of a program with values has a role, and its rates fit what the role computes.
 
-    ``arity`` says how many inputs an operator takes (None: one or more) and whether it is a fold by its name.
+    ``arity`` says how many inputs an operator takes (None: one or more).
     """
     for unit in units:
         if unit.role is None:
@@ -73,7 +73,7 @@ def check_values(units: list[Unit], cycles: list[list[Phase]], arity: Callable[[
                 raise GraphError(f"source {unit.name!r} has an input, stream {unit.inputs[0].name!r}; it can have none")
         else:
             wanted = arity(unit.role)
-            if wanted is not None and len(unit.inputs) != wanted or not unit.inputs:
+            if (wanted is not None and len(unit.inputs) != wanted) or not unit.inputs:
                 raise GraphError(
                     f"unit {unit.name!r}: op {unit.role!r} takes {'at least 1' if wanted is None else wanted} "
                     f"inputs, the unit has {len(unit.inputs)}"
@@ -105,21 +105,29 @@ def _check_rates(unit: Unit, at: int, phase: Phase) -> None:
         )
 
 
-def lanes(units: list[Unit], streams: list[Stream]) -> list[int]:
-    """Values in one token of each stream: as many as its source's rows have; 1 where no source is upstream."""
+def lanes(units: list[Unit]) -> dict[str, int]:
+    """Values in one token of each stream, by name: as many as the rows of the source that it hangs together with.
+
+    Operators work lane by lane, so all that hangs together has the same width; without a source it is 1.
+    """
     found: dict[str, int] = {}
-    ready: deque[tuple[Unit, int]] = deque((unit, unit.values.shape[1]) for unit in units if unit.values is not None)
-    while ready:
-        unit, width = ready.popleft()
-        for stream in unit.outputs:
-            if stream.name in found:
+    reached: dict[str, tuple[Unit, int]] = {}
+    for source in units:
+        if source.values is None:
+            continue
+        width = source.values.shape[1]
+        if source.name in reached and reached[source.name][1] != width:
+            other, there = reached[source.name]
+            raise GraphError(
+                f"source {source.name!r} sends tokens of {width} values, but hangs together with source "
+                f"{other.name!r}, whose tokens have {there}"
+            )
+        ready = [source]
+        while ready:
+            unit = ready.pop()
+            if unit.name in reached:
                 continue
-            found[stream.name] = width
-            for other in stream.target.inputs:
-                if found.get(other.name, width) != width:
-                    raise GraphError(
-                        f"unit {stream.target.name!r}: tokens of {width} values on {stream.name!r} meet tokens of "
-                        f"{found[other.name]} values on {other.name!r}"
-                    )
-            ready.append((stream.target, width))
-    return [found.get(stream.name, 1) for stream in streams]
+            reached[unit.name] = (source, width)
+            found.update({stream.name: width for stream in unit.inputs + unit.outputs})
+            ready += [stream.source for stream in unit.inputs] + [stream.target for stream in unit.outputs]
+    return found

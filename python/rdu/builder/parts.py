@@ -10,8 +10,11 @@ import numpy.typing as npt
 SOURCE = "source"
 SINK = "sink"
 
+# What the engine is told of a unit with values: operator (or the above), values in one token, a source's values.
+Role = tuple[str, int, npt.NDArray[np.float32] | None]
 
-@dataclass
+
+@dataclass(eq=False)
 class Stream:
     """A stream as described; rates are tuples, one entry per phase."""
 
@@ -29,7 +32,7 @@ class Stream:
     consume: tuple[int, ...]
 
 
-@dataclass
+@dataclass(eq=False)
 class Unit:
     """A unit as described; ``firings`` is None where it follows from the streams, ``role`` None without values."""
 

@@ -81,7 +81,7 @@ def moved(rates: tuple[int, ...], firings: int) -> int:
 
 
 def firings_for(rates: tuple[int, ...], tokens: int) -> int | None:
-    """The firings that move exactly ``tokens``, in whole cycles if that is possible; None where no number of them does."""
+    """The firings that move exactly ``tokens``, whole cycles if possible; None where no number of them does."""
     full, rest = divmod(tokens, sum(rates))
     if rest == 0:
         return full * len(rates)
