@@ -165,8 +165,8 @@ proptest! {
         }).collect();
         let (p, start) = (source.values(count, wild), source.values(width, wild));
         let mut mixed = start.clone();
-        for r in 0..count {
-            mixed.iter_mut().zip(row(r)).for_each(|(acc, v)| *acc = p[r].mul_add(*v, *acc));
+        for (r, p) in p.iter().enumerate() {
+            mixed.iter_mut().zip(row(r)).for_each(|(acc, v)| *acc = p.mul_add(*v, *acc));
         }
         for level in levels() {
             let mut out = vec![0.0; count];
