@@ -285,15 +285,22 @@ def test_a_header_is_read_once(large: Path, tmp_path: Path, monkeypatch: pytest.
     assert open_counted(large, cache, monkeypatch)[1] == 1, "a file that changed is read anew"
 
 
+def sealed(body: str) -> str:
+    """A body with the right digest before it: only its content is wrong."""
+    return f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}"
+
+
 @pytest.mark.parametrize(
     "damage",
     [
         lambda text: "",
         lambda text: text[: len(text) // 2],
-        lambda text: "[]",
-        lambda text: json.dumps({**json.loads(text), "tensors": {"a": [1]}}),
-        lambda text: json.dumps({**json.loads(text), "metadata": 3}),
-        lambda text: json.dumps({**json.loads(text), "key": "another file"}),
+        lambda text: text.replace("[64, 32]", "[64, 33]", 1),
+        lambda text: sealed("[]"),
+        lambda text: sealed("{" * 100_000),
+        lambda text: sealed(json.dumps({**json.loads(text.partition("\n")[2]), "tensors": {"a": [1]}})),
+        lambda text: sealed(json.dumps({**json.loads(text.partition("\n")[2]), "metadata": 3})),
+        lambda text: sealed(json.dumps({**json.loads(text.partition("\n")[2]), "key": "another file"})),
     ],
 )
 def test_a_damaged_entry_is_rebuilt(large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage) -> None:
@@ -301,7 +308,9 @@ def test_a_damaged_entry_is_rebuilt(large: Path, tmp_path: Path, monkeypatch: py
     load(large, cache_dir=cache)
     (entry,) = (cache / "gguf").iterdir()
     whole = entry.read_text()
-    entry.write_text(damage(whole))
+    damaged = damage(whole)
+    assert damaged != whole
+    entry.write_text(damaged)
     assert open_counted(large, cache, monkeypatch)[1] == 1
     assert entry.read_text() == whole
 
@@ -316,7 +325,7 @@ def test_a_full_disk_leaves_no_partial_entry(large: Path, tmp_path: Path, monkey
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rdu.models.gguf_cache.json.dump", full)
+    monkeypatch.setattr("rdu.models.gguf_cache.os.replace", full)
     assert load(large, cache_dir=tmp_path / "cache").config.layers == 2
     assert list((tmp_path / "cache" / "gguf").iterdir()) == []
 

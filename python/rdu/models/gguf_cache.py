@@ -1,4 +1,7 @@
-"""Headers of GGUF files that were read before, as JSON, keyed by path, size and time of change."""
+"""Headers of GGUF files that were read before, keyed by path, size and time of change.
+
+An entry is the sha256 of what follows on the first line, then JSON.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ def cached_header(path: Path, cache_dir: str | os.PathLike[str] | None = None) -
     """What was stored for ``path`` as it is now; None if nothing, or if the entry cannot be used."""
     try:
         key = _key(path)
-        stored = json.loads(_entry(key, cache_dir).read_bytes())
+        digest, _, body = _entry(key, cache_dir).read_bytes().partition(b"\n")
+        if digest != hashlib.sha256(body).hexdigest().encode():
+            return None
+        stored = json.loads(body)
     except (OSError, ValueError, RecursionError):
         return None
     return stored if isinstance(stored, dict) and stored.get("key") == key else None
@@ -38,10 +44,11 @@ def store_header(path: Path, header: dict[str, object], cache_dir: str | os.Path
     try:
         key = _key(path)
         entry = _entry(key, cache_dir)
+        body = json.dumps({"key": key, **header}).encode()
         entry.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=entry.parent, suffix=".part", delete=False) as stream:
+        with tempfile.NamedTemporaryFile(dir=entry.parent, suffix=".part", delete=False) as stream:
             temporary = stream.name
-            json.dump({"key": key, **header}, stream)
+            stream.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
         os.replace(temporary, entry)
     except (OSError, ValueError, TypeError):
         if temporary is not None:
