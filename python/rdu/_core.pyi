@@ -20,3 +20,41 @@ class StreamProgram:
     def run(
         self, progress: Callable[[int], object] | None = None
     ) -> tuple[int, int, list[list[int]], list[list[int]], list[tuple[int, npt.NDArray[np.float32]]]]: ...
+
+class Image:
+    """Constants in the emulated memory: filled once, then shared by sessions."""
+
+    def __new__(cls) -> Self: ...
+    def reserve(self, base: int, bytes: int) -> None: ...
+    def put_tiles(self, base: int, weight: _Array, element_name: str) -> None: ...
+    def put_rows(self, base: int, table: _Array, element_name: str) -> None: ...
+
+class Kernel:
+    """A mapped kernel, checked."""
+
+    def __new__(cls, description: dict[str, object]) -> Self: ...
+
+class Session:
+    """A machine at work: its memories and its clock."""
+
+    def __new__(
+        cls,
+        image: Image,
+        tiers: list[dict[str, object]],
+        costs: tuple[int, int, int],
+        regions: list[tuple[int, int]],
+    ) -> Self: ...
+    def call(
+        self,
+        id: int,
+        kernel: Kernel,
+        arguments: list[int],
+        indices: list[int],
+        mode: str,
+        progress: Callable[[int], object] | None = None,
+    ) -> None: ...
+    def write(self, address: int, values: _Array) -> None: ...
+    def read(self, address: int, count: int) -> _Array: ...
+    @property
+    def cycles(self) -> int: ...
+    def totals(self) -> dict[str, object]: ...

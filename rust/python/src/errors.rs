@@ -6,9 +6,11 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use rdu_dataflow::{BuildError, RunError};
+use rdu_machine::MachineError;
 
 static GRAPH: Class = Class::new("GraphError");
 static RUN: Class = Class::new("RunError");
+static COMPILE: Class = Class::new("CompileError");
 static DEADLOCK: Class = Class::new("DeadlockError");
 
 /// An exception class of `rdu.errors`, imported when it is first raised.
@@ -48,5 +50,15 @@ pub fn run(py: Python<'_>, error: RunError) -> PyErr {
         // `watch::detached` raises what stopped the run; without it the interrupt itself is all there is to say.
         RunError::Interrupted => PyKeyboardInterrupt::new_err(message),
         RunError::Value { .. } => RUN.raise(py, (message,)),
+    }
+}
+
+/// What the machine could not take or finish. Its arithmetic and its addresses follow from the compiler, so an error
+/// there is one of compiling.
+pub fn machine(py: Python<'_>, error: MachineError) -> PyErr {
+    match error {
+        MachineError::Build(error) => build(py, error),
+        MachineError::Run(error) => run(py, error),
+        other => COMPILE.raise(py, (other.to_string(),)),
     }
 }

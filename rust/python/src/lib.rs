@@ -1,6 +1,8 @@
 //! `rdu._core`: the engine's face to Python. Conversion and errors only; each noun registers itself.
 
 mod errors;
+mod image;
+mod session;
 mod stream_program;
 mod watch;
 
@@ -8,5 +10,7 @@ use pyo3::prelude::*;
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    image::register(module)?;
+    session::register(module)?;
     stream_program::register(module)
 }

@@ -8,16 +8,17 @@ use std::sync::{Arc, Mutex};
 const LOST: &str = "the contents of memory are lost";
 
 pub struct Load {
-    pub element: Element,
+    pub elements: Vec<Element>,
     pub contents: Arc<Mutex<Contents>>,
 }
 
 impl Operator for Load {
     fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
-        let address = firing.address.ok_or("a load without an address")?;
+        let (transfer, address) = firing.transfer.ok_or("a load without an address")?;
+        let element = *self.elements.get(transfer).ok_or("a load without an element type")?;
         let contents = self.contents.lock().map_err(|_| LOST)?;
         firing.outputs.multicast(|out| {
-            let values = contents.values(address, out.len(), self.element.into()).map_err(|error| error.to_string())?;
+            let values = contents.values(address, out.len(), element.into()).map_err(|error| error.to_string())?;
             out.copy_from_slice(&values);
             Ok(())
         })
@@ -31,7 +32,7 @@ pub struct Store {
 
 impl Operator for Store {
     fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
-        let address = firing.address.ok_or("a store without an address")?;
+        let (_, address) = firing.transfer.ok_or("a store without an address")?;
         let mut contents = self.contents.lock().map_err(|_| LOST)?;
         for (_, values) in firing.inputs.iter() {
             contents.put(address, values, self.element.into()).map_err(|error| error.to_string())?;

@@ -19,9 +19,9 @@ use std::sync::{Arc, Mutex};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub enum TokenOp {
-    /// Reads one vector a firing.
+    /// Reads one vector a firing; one element type for each address pattern.
     Load {
-        element: Element,
+        elements: Vec<Element>,
     },
     /// Writes one vector a firing.
     Store {
@@ -95,7 +95,9 @@ impl TokenOp {
     /// A fresh operator for one call.
     pub fn start(&self, call: &Call, contents: &Arc<Mutex<Contents>>) -> Box<dyn Operator> {
         match *self {
-            TokenOp::Load { element } => Box::new(flow::Load { element, contents: contents.clone() }),
+            TokenOp::Load { ref elements } => {
+                Box::new(flow::Load { elements: elements.clone(), contents: contents.clone() })
+            }
             TokenOp::Store { element } => Box::new(flow::Store { element, contents: contents.clone() }),
             TokenOp::Copy => Box::new(flow::Copy),
             TokenOp::Mac { element, positions } => Box::new(linear::Mac::new(element, positions)),

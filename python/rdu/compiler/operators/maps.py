@@ -1,0 +1,21 @@
+"""Elementwise operators: one PCU, a chunk at a time; PMUs hold the inputs until all of them are there."""
+
+from __future__ import annotations
+
+from rdu.compiler.context import Lowering, write_map
+from rdu.graph import Operator
+
+
+def lower(op: Operator, low: Lowering) -> None:
+    """Inputs in the operator's order."""
+    element = low.elements[id(op.output)]
+    token_op = {"op": "map", "function": op.kind, "positions": low.positions, "out": element}
+    unit = low.netlist.unit(op.local_name, op.local_name, "map", token_op, pcus=1)
+    unit.pmus = len(op.inputs) * low.pmus(low.positions * op.output.width * 4)
+    sources = [low.flow(tensor, "f32") for tensor in op.inputs]
+    for source in sources:
+        low.netlist.tap(source, unit, whole=True)
+    write_map(low, unit, low.publish(op.output, unit, element), sources)
+    inputs = [low.values(tensor, "f32") for tensor in op.inputs]
+    out = low.values(op.output, element)
+    low.netlist.plan.append({"op": "map", "function": op.kind, "inputs": inputs, "out": out})

@@ -1,0 +1,176 @@
+"""A program: mapped, validated, immutable. Runs are made from it; it never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rdu import _core
+from rdu.errors import RequestError
+from rdu.graph import Array, Graph
+from rdu.machine import Machine
+from rdu.run import Run, Session
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Where the rows of one attention operator lie: its keys, and after them its values."""
+
+    base: int
+    row_bytes: int
+    rows: int
+    window: int | None
+
+
+@dataclass(frozen=True)
+class Site:
+    """One kernel call of the program: which kernel, and the addresses that the call passes as arguments.
+
+    ``tail``: nothing after this call needs more than the last position.
+    """
+
+    name: str
+    kernel: int
+    weights: int
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    caches: tuple[Cache, ...]
+    tail: bool
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A tensor that crosses kernel calls: its address and width; rows lie chunk by chunk."""
+
+    base: int
+    width: int
+    bytes: int
+
+
+class Lowered(Protocol):
+    """What the compiler makes of a kernel at a number of positions."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def description(self) -> dict[str, Any]: ...
+    @property
+    def arguments(self) -> tuple[str, ...]: ...
+    @property
+    def units(self) -> tuple[Any, ...]: ...
+    @property
+    def streams(self) -> tuple[Any, ...]: ...
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A lowered kernel that the engine has checked; ``number`` is its place in the counters."""
+
+    number: int
+    lowered: Lowered
+    core: _core.Kernel
+    positions: int
+
+
+Reporter = Callable[[Run], Any]
+
+
+@dataclass(eq=False)
+class Program:
+    """A graph on a machine. Made by `rdu.compile`.
+
+    Attributes
+    ----------
+    graph, machine, dtype, fusion : what was compiled, onto what, and how
+    context : int
+        Most positions of a sequence; the cache has room for them.
+    block : int
+        Most positions of one kernel call; longer inputs take several.
+    weight_bytes, state_bytes : int
+        What the program keeps in HBM.
+    """
+
+    graph: Graph
+    machine: Machine
+    dtype: str
+    fusion: str
+    context: int
+    block: int
+    sites: tuple[Site, ...]
+    boundaries: Mapping[str, Boundary]
+    turns: tuple[int, int] | None
+    weight_bytes: int
+    state_bytes: int
+    image: _core.Image
+    lower: Callable[[int, int, tuple[int, ...]], Lowered]
+    reporter: Reporter | None = None
+    _kernels: dict[tuple[int, int, tuple[int, ...]], Loaded] = field(default_factory=dict)
+
+    def kernel(self, index: int, positions: int, sources: tuple[int, ...]) -> Loaded:
+        """The kernel for calls of ``positions`` rows; lowered when first asked for."""
+        key = (index, positions, sources)
+        if key not in self._kernels:
+            lowered = self.lower(index, positions, sources)
+            core = _core.Kernel(lowered.description)
+            self._kernels[key] = Loaded(len(self._kernels), lowered, core, positions)
+        return self._kernels[key]
+
+    @property
+    def kernels(self) -> list[Loaded]:
+        """Every kernel lowered so far, by number."""
+        return list(self._kernels.values())
+
+    def session(self, mode: str = "split", progress: Callable[[int], None] | None = None) -> Session:
+        """A machine that holds the program and has not run anything yet.
+
+        Parameters
+        ----------
+        mode : {"split", "step", "values"}
+            ``step``: values travel on every token (the reference). ``split``: the same values in blocked kernels, the
+            same cycles from the tokens alone. ``values``: values only; machine time stands still.
+        progress : function of the number of firings, optional
+            Called every few milliseconds of a call.
+        """
+        return Session(self, mode, progress)
+
+    def run(self, *, mode: str = "split", indices: npt.ArrayLike | None = None, **inputs: npt.ArrayLike) -> Run:
+        """Run the graph once on NumPy arrays.
+
+        Parameters
+        ----------
+        mode : {"split", "step", "values"}
+            See `session`.
+        indices : array_like of int, optional
+            Row indices, one per position, for a graph with ``rows`` operators.
+        **inputs : array_like, shape (positions, width)
+            One array for each input of the graph, all of the same number of rows.
+
+        Returns
+        -------
+        Run
+            ``run.outputs[name]`` has shape ``(positions, width)``, float32.
+
+        Raises
+        ------
+        RequestError
+            Missing, unknown or misshapen inputs.
+        """
+        names = [op.name for op in self.graph.operators if op.kind == "input"]
+        if set(inputs) != set(names):
+            raise RequestError(f"the graph's inputs are {names}; given were {sorted(inputs)}")
+        arrays: dict[str, Array] = {}
+        for name in names:
+            width = self.boundaries[name].width
+            array = np.ascontiguousarray(inputs[name], dtype=np.float32)
+            if array.ndim != 2 or array.shape[1] != width or array.shape[0] < 1:
+                raise RequestError(f"input {name!r} has shape {array.shape}; it must be (positions, {width})")
+            arrays[name] = array
+        rows = None if indices is None else np.asarray(indices)
+        counts = {len(array) for array in arrays.values()} | (set() if rows is None else {len(rows)})
+        if len(counts) != 1:
+            raise RequestError(f"inputs disagree on the number of positions: {sorted(counts)}")
+        return self.session(mode).feed(rows, arrays).result()

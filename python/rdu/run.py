@@ -1,0 +1,246 @@
+"""A machine running a program, and what came out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rdu import _core
+from rdu.errors import RequestError
+
+if TYPE_CHECKING:
+    from rdu.machine import Machine
+    from rdu.program import Program, Site
+
+Array = npt.NDArray[Any]
+MODES = ("split", "step", "values")
+LANES = 16  # fp32 values in a 64-byte token
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stretch of positions that went through the whole program.
+
+    ``cycles`` is machine time, ``host_s`` what the host took; the two never mix.
+    """
+
+    positions: int
+    past: int
+    cycles: int
+    host_s: float
+
+
+@dataclass(eq=False)
+class Run:
+    """What a run returns: values, counters, and (when asked) a report.
+
+    Attributes
+    ----------
+    outputs : dict of float32 arrays, shape (positions, width)
+    tokens, text : generated token ids and their text, where the run generated any
+    prompt_tokens : the ids that the run was given
+    steps : one `Step` for each pass through the program; generated tokens come from the last one of the prompt and all
+        after it
+    totals : the engine's counters
+    """
+
+    program: Program
+    outputs: dict[str, Array]
+    steps: list[Step]
+    totals: dict[str, Any]
+    clock: bool
+    prompt_steps: int = 0
+    prompt_tokens: list[int] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    text: str = ""
+    stopped_by: str = ""
+    _report: Any = None
+
+    @property
+    def logits(self) -> Array:
+        """float32, (positions, vocabulary): the graph's output called ``logits``."""
+        return self.outputs["logits"]
+
+    @property
+    def cycles(self) -> int:
+        """Machine time of the whole run, in clock cycles."""
+        return int(self.totals["cycles"])
+
+    @property
+    def report(self) -> Any:
+        """What the machine did: ``print(run.report)``, or ``run.report.to_dict()``."""
+        if self._report is None:
+            if self.program.reporter is None:
+                raise RequestError("this program was compiled without a reporter; use rdu.compile")
+            if not self.clock:
+                raise RequestError("this run had no machine time (mode 'values'); run in mode 'split' or 'step'")
+            self._report = self.program.reporter(self)
+        return self._report
+
+
+class Session:
+    """One machine with one program in its memory, and the sequence fed to it so far."""
+
+    def __init__(self, program: Program, mode: str = "split", progress: Callable[[int], None] | None = None) -> None:
+        if mode not in MODES:
+            raise RequestError(f"mode is {mode!r}; choose one of {', '.join(MODES)}")
+        self.program = program
+        self.mode = mode
+        self.progress = progress
+        self.past = 0
+        self.steps: list[Step] = []
+        self.outputs: dict[str, list[Array]] = {tensor.name: [] for tensor in program.graph.outputs}
+        machine = program.machine
+        costs = (
+            machine.cycles(1e3 * (machine.call_us(program_load=True) - machine.call_us(program_load=False))),
+            machine.cycles(1e3 * machine.call_us(program_load=False)),
+            0,
+        )
+        regions = [(boundary.base, boundary.bytes) for boundary in program.boundaries.values()]
+        for site in program.sites:
+            regions += [(cache.base, 2 * cache.rows * cache.row_bytes) for cache in site.caches]
+        self._core = _core.Session(program.image, tiers(machine), costs, regions)
+
+    @property
+    def cycles(self) -> int:
+        """Machine time so far, in clock cycles."""
+        return self._core.cycles
+
+    def feed(
+        self, rows: npt.ArrayLike | None, inputs: Mapping[str, Array] | None = None, *, last_only: bool = False
+    ) -> Session:
+        """Run the program over more positions, in blocks of at most ``program.block``.
+
+        Parameters
+        ----------
+        rows : array_like of int, or None
+            Row indices (token ids), one per position.
+        inputs : mapping of name to float32 array (positions, width), optional
+        last_only : bool
+            Compute outputs of the last position only.
+        """
+        indices = None if rows is None else np.asarray(rows, dtype=np.int64)
+        inputs = inputs or {}
+        count = len(indices) if indices is not None else len(next(iter(inputs.values())))
+        if self.past + count > self.program.context:
+            raise RequestError(
+                f"{self.past} + {count} positions are more than the context of {self.program.context}; "
+                f"compile with a larger context, or give a shorter prompt"
+            )
+        self._check_rows(indices)
+        for start in range(0, count, self.program.block):
+            end = min(start + self.program.block, count)
+            block = [] if indices is None else indices[start:end].tolist()
+            if last_only:
+                self._block(end - start, block, {k: v[start:end] for k, v in inputs.items()}, True, end == count)
+            else:
+                self._block(end - start, block, {k: v[start:end] for k, v in inputs.items()}, False, True)
+        return self
+
+    def last(self, name: str) -> Array:
+        """The newest row of an output."""
+        row: Array = self.outputs[name][-1][-1]
+        return row
+
+    def result(self) -> Run:
+        """The run so far."""
+        joined = {name: np.concatenate(parts) for name, parts in self.outputs.items() if parts}
+        return Run(self.program, joined, list(self.steps), self._core.totals(), self.mode != "values")
+
+    def _check_rows(self, indices: Array | None) -> None:
+        for op in self.program.graph.operators:
+            if op.kind != "rows":
+                continue
+            if indices is None:
+                raise RequestError(f"the graph looks up rows of {op.name!r}; pass their indices")
+            table = op.weights[0]
+            most = table.shape[0] if table else 0
+            bad = np.flatnonzero((indices < 0) | (indices >= most))
+            if len(bad):
+                at = int(bad[0])
+                raise RequestError(f"token id {int(indices[at])} at position {at} is outside the vocabulary of {most}")
+
+    def _block(self, count: int, rows: list[int], inputs: Mapping[str, Array], tail: bool, wanted: bool) -> None:
+        """One pass of ``count`` positions; with ``tail`` the last calls see one position, or none if not ``wanted``."""
+        started, cycles = time.perf_counter(), self._core.cycles
+        written: dict[str, int] = {}
+        for name, array in inputs.items():
+            boundary = self.program.boundaries[name]
+            self._core.write(boundary.base, _to_tokens(array))
+            written[name] = count
+        for site in self.program.sites:
+            if tail and site.tail and not wanted:
+                continue
+            positions = 1 if tail and site.tail else count
+            sources = tuple(written[name] for name in site.inputs)
+            kernel = self.program.kernel(site.kernel, positions, sources)
+            arguments = [self._argument(name, site) for name in kernel.lowered.arguments]
+            self._core.call(kernel.number, kernel.core, arguments, rows, self.mode, self.progress)
+            written.update(dict.fromkeys(site.outputs, positions))
+        for name, parts in self.outputs.items():
+            if name in written:
+                boundary = self.program.boundaries[name]
+                parts.append(self._read(boundary.base, boundary.width, written[name]))
+        self.steps.append(Step(count, self.past, self._core.cycles - cycles, time.perf_counter() - started))
+        self.past += count
+
+    def _argument(self, name: str, site: Site) -> int:
+        """The value that a call passes for the argument called ``name``."""
+        boundaries = self.program.boundaries
+        kind, _, rest = name.partition(".")
+        if kind == "weights":
+            return site.weights
+        if kind == "past":
+            return self._seen(site)
+        if kind == "turns":
+            assert self.program.turns is not None
+            base, row_bytes = self.program.turns
+            return base + self.past * row_bytes
+        if kind in ("in", "out"):
+            names = site.inputs if kind == "in" else site.outputs
+            return boundaries[names[int(rest)]].base
+        number, _, use = rest.partition(".")
+        cache = site.caches[int(number)]
+        base = cache.base + (cache.rows * cache.row_bytes if kind == "v" else 0)
+        row = self.past if use == "write" else self.past - self._seen(site)
+        return base + row * cache.row_bytes
+
+    def _seen(self, site: Site) -> int:
+        """Cached rows that the next call reads: all, or as many as a window lets its first position see."""
+        windows = [cache.window for cache in site.caches if cache.window is not None]
+        return min([self.past, *(window - 1 for window in windows)])
+
+    def _read(self, base: int, width: int, positions: int) -> Array:
+        count = -(-width // LANES) * LANES * positions
+        tokens = self._core.read(base, count).reshape(-1, positions, LANES)
+        return np.ascontiguousarray(tokens.transpose(1, 0, 2).reshape(positions, -1)[:, :width])
+
+
+def _to_tokens(array: Array) -> Array:
+    """Rows as they lie in memory: chunk by chunk, within a chunk position by position."""
+    positions, width = array.shape
+    padded = np.zeros((positions, -(-width // LANES) * LANES), np.float32)
+    padded[:, :width] = array
+    return np.ascontiguousarray(padded.reshape(positions, -1, LANES).transpose(1, 0, 2)).reshape(-1)
+
+
+def tiers(machine: Machine) -> list[dict[str, Any]]:
+    """The memory devices of a machine in the engine's terms: 0 is HBM, 1 is DDR."""
+    return [
+        {
+            "name": name,
+            "channels": tier.channels,
+            "interleave_bytes": tier.interleave_bytes,
+            "bytes_per_second": round(tier.peak_gbps * 1e9),
+            "clock_hz": round(machine.clock_ghz * 1e9),
+            "latency_cycles": max(1, machine.cycles(tier.latency_ns)),
+            "refresh_interval_cycles": machine.cycles(tier.refresh_interval_ns),
+            "refresh_cycles": machine.cycles(tier.refresh_ns),
+        }
+        for name, tier in (("hbm", machine.hbm), ("ddr", machine.ddr))
+    ]

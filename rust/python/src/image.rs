@@ -1,0 +1,120 @@
+//! Constants in the emulated memory: filled once, then shared by every session.
+
+use crate::errors;
+use numpy::{PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+use rdu_kernels::{Element, Packed, Rows, VECTOR_BYTES, pack};
+use rdu_machine::{Contents, Image as Memory};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Image>()
+}
+
+/// Values from Python: float32, or bfloat16 as its bits in uint16.
+#[derive(FromPyObject)]
+pub enum Values<'py> {
+    F32(PyReadonlyArrayDyn<'py, f32>),
+    Bits(PyReadonlyArrayDyn<'py, u16>),
+}
+
+impl Values<'_> {
+    fn rows(&self) -> PyResult<Rows<'_>> {
+        Ok(match self {
+            Values::F32(array) => Rows::F32(array.as_slice()?),
+            Values::Bits(array) => Rows::Bf16(array.as_slice()?),
+        })
+    }
+
+    fn shape(&self) -> &[usize] {
+        match self {
+            Values::F32(array) => array.shape(),
+            Values::Bits(array) => array.shape(),
+        }
+    }
+}
+
+/// The element type of that name.
+pub fn element(py: Python<'_>, name: &str) -> PyResult<Element> {
+    match name {
+        "bf16" => Ok(Element::Bf16),
+        "f32" => Ok(Element::F32),
+        _ => Err(errors::graph(py, format!("element is {name:?}; it must be \"bf16\" or \"f32\""))),
+    }
+}
+
+/// Regions of memory that hold weights and tables. `freeze` ends the filling.
+#[pyclass(frozen, module = "rdu._core")]
+pub struct Image {
+    contents: Mutex<Contents>,
+    frozen: Mutex<Option<Arc<Memory>>>,
+}
+
+impl Image {
+    /// The filled image; nothing can be added after the first call.
+    pub fn shared(&self) -> Arc<Memory> {
+        let mut frozen = self.frozen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+        frozen.get_or_insert_with(|| Arc::new(std::mem::take(&mut contents.state))).clone()
+    }
+}
+
+#[pymethods]
+impl Image {
+    #[new]
+    fn new() -> Self {
+        Image { contents: Mutex::default(), frozen: Mutex::default() }
+    }
+
+    /// Adds `bytes` zeroed bytes at address `base`.
+    fn reserve(&self, py: Python<'_>, base: u64, bytes: u64) -> PyResult<()> {
+        let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+        contents.state.reserve(base, bytes).map_err(|error| errors::machine(py, error))
+    }
+
+    /// Writes a weight `(outputs, inputs)` as the tiles that linear operators stream.
+    fn put_tiles(&self, py: Python<'_>, base: u64, weight: Values<'_>, element_name: &str) -> PyResult<()> {
+        let (rows, element) = (weight.rows()?, element(py, element_name)?);
+        let (outer, inner) = (weight.shape()[0], weight.shape()[1]);
+        let done = py.detach(|| -> Result<(), rdu_machine::MachineError> {
+            let packed = pack(rows, outer, inner, element)?;
+            let bytes: &[u8] = match &packed {
+                Packed::Bf16(data) => bytemuck::cast_slice(data),
+                Packed::F32(data) => bytemuck::cast_slice(data),
+            };
+            let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+            contents.write(base, bytes.len() as u64)?.copy_from_slice(bytes);
+            Ok(())
+        });
+        done.map_err(|error| errors::machine(py, error))
+    }
+
+    /// Writes an array `(rows, columns)` row by row, each padded to whole vectors.
+    fn put_rows(&self, py: Python<'_>, base: u64, table: Values<'_>, element_name: &str) -> PyResult<()> {
+        let (rows, element) = (table.rows()?, element(py, element_name)?);
+        let columns = table.shape()[1];
+        let stride = (columns.div_ceil(element.lanes()) * VECTOR_BYTES) as u64;
+        let done = py.detach(|| {
+            let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut wide = vec![0.0; columns];
+            let count = table_rows(rows, columns);
+            for row in 0..count {
+                match rows {
+                    Rows::F32(data) => wide.copy_from_slice(&data[row * columns..(row + 1) * columns]),
+                    Rows::Bf16(data) => rdu_kernels::widen(&data[row * columns..(row + 1) * columns], &mut wide)?,
+                }
+                contents.put(base + row as u64 * stride, &wide, element)?;
+            }
+            Ok(())
+        });
+        done.map_err(|error| errors::machine(py, error))
+    }
+}
+
+fn table_rows(rows: Rows<'_>, columns: usize) -> usize {
+    let len = match rows {
+        Rows::F32(data) => data.len(),
+        Rows::Bf16(data) => data.len(),
+    };
+    len.checked_div(columns).unwrap_or(0)
+}

@@ -1,0 +1,190 @@
+//! Kernels, and a machine at work on them.
+
+use crate::errors;
+use crate::image::Image;
+use crate::watch::detached;
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use pythonize::depythonize;
+use rdu_dataflow::Call;
+use rdu_kernels::Element;
+use rdu_machine::{CallCosts, Contents, KernelSpec, MachineError, Mode};
+use rdu_memory::{Channels, Device, Traffic};
+use serde::Deserialize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Kernel>()?;
+    module.add_class::<Session>()
+}
+
+/// A mapped kernel, checked.
+#[pyclass(frozen, module = "rdu._core")]
+struct Kernel {
+    inner: rdu_machine::Kernel,
+}
+
+#[pymethods]
+impl Kernel {
+    /// `description` is what the compiler's `lower` makes.
+    #[new]
+    fn new(py: Python<'_>, description: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let spec: KernelSpec = depythonize(description).map_err(|error| errors::graph(py, error.to_string()))?;
+        let inner = rdu_machine::Kernel::new(spec).map_err(|error| errors::machine(py, error))?;
+        Ok(Kernel { inner })
+    }
+}
+
+/// A memory device as Python describes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tier {
+    name: String,
+    channels: u64,
+    interleave_bytes: u64,
+    bytes_per_second: u64,
+    clock_hz: u64,
+    latency_cycles: u64,
+    refresh_interval_cycles: u64,
+    refresh_cycles: u64,
+}
+
+/// A machine at work: its memories and its clock.
+#[pyclass(frozen, module = "rdu._core")]
+struct Session {
+    inner: Mutex<rdu_machine::Session>,
+}
+
+impl Session {
+    fn lock(&self) -> MutexGuard<'_, rdu_machine::Session> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl Session {
+    /// `tiers`: descriptions of memory devices; `costs`: cycles of program load, argument load and execute; `regions`:
+    /// (address, bytes) of the state, zeroed.
+    #[new]
+    fn new(
+        py: Python<'_>,
+        image: &Image,
+        tiers: &Bound<'_, PyAny>,
+        costs: (u64, u64, u64),
+        regions: Vec<(u64, u64)>,
+    ) -> PyResult<Self> {
+        let tiers: Vec<Tier> = depythonize(tiers).map_err(|error| errors::graph(py, error.to_string()))?;
+        let build = || -> Result<rdu_machine::Session, MachineError> {
+            let mut contents = Contents { constant: image.shared(), ..Contents::default() };
+            for (base, bytes) in regions {
+                contents.state.reserve(base, bytes)?;
+            }
+            let channels = tiers.into_iter().map(|tier| Channels::new(tier.device())).collect::<Result<_, _>>()?;
+            let costs = CallCosts { program_load: costs.0, argument_load: costs.1, execute: costs.2 };
+            Ok(rdu_machine::Session::new(channels, costs, contents))
+        };
+        let inner = build().map_err(|error| errors::machine(py, error))?;
+        Ok(Session { inner: Mutex::new(inner) })
+    }
+
+    /// Runs one call of a kernel that this session knows as number `id`.
+    ///
+    /// `mode`: "step" (values on every token), "split" (values in blocked kernels, time token by token) or "values".
+    #[pyo3(signature = (id, kernel, arguments, indices, mode, progress=None))]
+    #[expect(clippy::too_many_arguments, reason = "one call of one kernel, flat across the border")]
+    fn call(
+        &self,
+        py: Python<'_>,
+        id: usize,
+        kernel: &Kernel,
+        arguments: Vec<u64>,
+        indices: Vec<u64>,
+        mode: &str,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let mode = match mode {
+            "step" => Mode::Step,
+            "split" => Mode::Split,
+            "values" => Mode::Values,
+            _ => return Err(errors::graph(py, format!("mode is {mode:?}; choose step, split or values"))),
+        };
+        let call = Call { arguments, indices };
+        detached(py, progress, |watch| self.lock().call(id, &kernel.inner, &call, mode, watch), errors::machine)
+    }
+
+    /// Writes float32 values at an address of the state.
+    fn write(&self, py: Python<'_>, address: u64, values: PyReadonlyArray1<'_, f32>) -> PyResult<()> {
+        let session = self.lock();
+        let mut contents = session.contents().lock().unwrap_or_else(PoisonError::into_inner);
+        contents.put(address, values.as_slice()?, Element::F32).map_err(|error| errors::machine(py, error))
+    }
+
+    /// Reads float32 values from an address.
+    fn read<'py>(&self, py: Python<'py>, address: u64, count: usize) -> PyResult<Bound<'py, PyArray1<f32>>> {
+        let session = self.lock();
+        let contents = session.contents().lock().unwrap_or_else(PoisonError::into_inner);
+        let values = contents.values(address, count, Element::F32).map_err(|error| errors::machine(py, error))?;
+        Ok(values.into_pyarray(py))
+    }
+
+    /// Machine time so far, in cycles.
+    #[getter]
+    fn cycles(&self) -> u64 {
+        self.lock().session_totals().cycles
+    }
+
+    /// What the session has counted: a dictionary of plain numbers and lists.
+    fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let session = self.lock();
+        let all = session.session_totals();
+        let out = PyDict::new(py);
+        out.set_item("cycles", all.cycles)?;
+        out.set_item("firings", all.firings)?;
+        out.set_item("traffic", traffic(&all.traffic))?;
+        let mut kernels = Vec::new();
+        for totals in session.totals() {
+            let kernel = PyDict::new(py);
+            kernel.set_item("calls", totals.calls)?;
+            kernel.set_item("firings", totals.firings)?;
+            kernel.set_item("run_cycles", totals.run_cycles)?;
+            kernel.set_item("call_cycles", totals.call_cycles)?;
+            kernel.set_item("drain_cycles", totals.drain_cycles)?;
+            kernel.set_item("traffic", traffic(&totals.traffic))?;
+            let units: Vec<[u64; 6]> = totals
+                .units
+                .iter()
+                .map(|unit| {
+                    let c = unit.counters;
+                    [c.busy, c.data, c.space, c.memory, c.idle, unit.firings]
+                })
+                .collect();
+            kernel.set_item("units", units)?;
+            let streams: Vec<[u64; 2]> = totals.streams.iter().map(|s| [s.tokens, s.high_water]).collect();
+            kernel.set_item("streams", streams)?;
+            kernels.push(kernel);
+        }
+        out.set_item("kernels", kernels)?;
+        Ok(out)
+    }
+}
+
+/// (bytes read, bytes written, busy channel cycles) of each tier.
+fn traffic(tiers: &[Traffic]) -> Vec<[u64; 3]> {
+    tiers.iter().map(|t| [t.read_bytes, t.written_bytes, t.busy_channel_cycles]).collect()
+}
+
+impl Tier {
+    fn device(self) -> Device {
+        Device {
+            name: self.name,
+            channels: self.channels,
+            interleave_bytes: self.interleave_bytes,
+            bytes_per_second: self.bytes_per_second,
+            clock_hz: self.clock_hz,
+            latency_cycles: self.latency_cycles,
+            refresh_interval_cycles: self.refresh_interval_cycles,
+            refresh_cycles: self.refresh_cycles,
+        }
+    }
+}
