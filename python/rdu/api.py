@@ -1,0 +1,121 @@
+"""Where the layers meet: what `rdu.load` and `rdu.compile` put together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import overload
+
+from rdu.compiler.compile import compile_graph
+from rdu.graph import Graph
+from rdu.machine import Machine
+from rdu.machine import machine as find_machine
+from rdu.models import load
+from rdu.models.checkpoint import Checkpoint
+from rdu.models.decoder import decoder_graph
+from rdu.models.generate import Decoder
+from rdu.program import Program
+from rdu.report.report import Report
+
+__all__ = ["compile", "load"]
+
+# Longer contexts must be asked for: their caches and score buffers take room on the machine.
+DEFAULT_CONTEXT = 8192
+Progress = Callable[[str, int, int], None]
+
+
+@overload
+def compile(
+    model: Graph,
+    machine: Machine | str = ...,
+    *,
+    fusion: str = ...,
+    dtype: str = ...,
+    batch: int = ...,
+    context: int | None = ...,
+    block: int | None = ...,
+    progress: Progress | None = ...,
+) -> Program: ...
+@overload
+def compile(
+    model: Checkpoint | str | os.PathLike[str],
+    machine: Machine | str = ...,
+    *,
+    fusion: str = ...,
+    dtype: str = ...,
+    batch: int = ...,
+    context: int | None = ...,
+    block: int | None = ...,
+    progress: Progress | None = ...,
+) -> Decoder: ...
+def compile(
+    model: Graph | Checkpoint | str | os.PathLike[str],
+    machine: Machine | str = "sn40l",
+    *,
+    fusion: str = "layer",
+    dtype: str = "bf16",
+    batch: int = 1,
+    context: int | None = None,
+    block: int | None = None,
+    progress: Progress | None = None,
+) -> Program | Decoder:
+    """Map a model or a graph onto a machine and load its weights into the emulated HBM.
+
+    Parameters
+    ----------
+    model : Graph, Checkpoint, or what `rdu.load` takes
+    machine : Machine or name
+    fusion : {"layer", "op"}
+        One kernel call per block (a decoder layer), or per operator.
+    dtype : {"bf16", "fp32"}
+        Element of weights, caches and of whatever meets them; sums are fp32 always.
+    batch : int
+        Sequences at a time; 1.
+    context : int, optional
+        Most positions of a sequence. Default: the model's own, at most 8192; 4096 for a graph.
+    block : int, optional
+        Most positions of one kernel call. Default: ``machine.mapping.prefill_block``.
+    progress : function of (what, done, total), optional
+
+    Returns
+    -------
+    Program for a graph, Decoder for a model
+
+    Raises
+    ------
+    CompileError
+        The program does not fit the machine, or an option is not available; the message says what would help.
+    CheckpointError
+        The model cannot be read.
+    """
+    target = machine if isinstance(machine, Machine) else find_machine(machine)
+    if isinstance(model, Graph):
+        length = 4096 if context is None else context
+        if model.table is not None and context is None:
+            length = min(length, model.table.shape[0])
+        return compile_graph(
+            model,
+            target,
+            fusion=fusion,
+            dtype=dtype,
+            batch=batch,
+            context=length,
+            block=block,
+            progress=progress,
+            reporter=Report,
+        )
+    checkpoint = model if isinstance(model, Checkpoint) else load(model)
+    most = checkpoint.config.max_positions
+    length = min(most, DEFAULT_CONTEXT) if context is None else context
+    program = compile_graph(
+        decoder_graph(checkpoint, length),
+        target,
+        fusion=fusion,
+        dtype=dtype,
+        batch=batch,
+        context=length,
+        block=block,
+        progress=progress,
+        reporter=Report,
+    )
+    return Decoder(checkpoint, program)

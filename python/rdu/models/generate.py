@@ -1,0 +1,176 @@
+"""A compiled decoder: logits of given tokens, and text that continues a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from rdu.errors import RequestError, TokenizerError
+from rdu.machine import Machine
+from rdu.models.checkpoint import Checkpoint
+from rdu.models.sampling import Sampler
+from rdu.program import Program
+from rdu.run import Run
+
+Prompt = str | Sequence[int] | Sequence[Mapping[str, str]]
+
+
+class Decoder:
+    """A checkpoint compiled onto a machine. Made by `rdu.compile`.
+
+    Attributes
+    ----------
+    checkpoint : Checkpoint
+    program : Program
+        The mapped graph, for whoever wants to look inside.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, program: Program) -> None:
+        self.checkpoint = checkpoint
+        self.program = program
+
+    @property
+    def machine(self) -> Machine:
+        """What the program is mapped onto."""
+        return self.program.machine
+
+    @property
+    def context(self) -> int:
+        """Most positions of a sequence."""
+        return self.program.context
+
+    def forward(self, tokens: Sequence[int], *, mode: str = "split", progress: Callable[[int], None] | None = None) -> Run:
+        """Logits at every position.
+
+        Parameters
+        ----------
+        tokens : sequence of int
+            Token ids, at least one.
+        mode : {"split", "step", "values"}
+            See `Program.session`; ``values`` skips machine time.
+
+        Returns
+        -------
+        Run
+            ``run.logits``: float32, shape ``(len(tokens), vocabulary)``.
+
+        Raises
+        ------
+        RequestError
+            No tokens, a token outside the vocabulary, or more than the context.
+        """
+        ids = self._ids(tokens)
+        run = self.program.session(mode, progress).feed(ids).result()
+        run.prompt_tokens, run.prompt_steps = ids, len(run.steps)
+        return run
+
+    def generate(
+        self,
+        prompt: Prompt,
+        max_new_tokens: int = 64,
+        *,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        ignore_eos: bool = False,
+        stream: Callable[[str], None] | None = None,
+        mode: str = "split",
+        progress: Callable[[int], None] | None = None,
+    ) -> Run:
+        """Continue a prompt.
+
+        Parameters
+        ----------
+        prompt : str, token ids, or chat messages
+            A string is continued as it stands; messages (``{"role": .., "content": ..}``) go through the checkpoint's
+            chat template.
+        max_new_tokens : int
+            Stops earlier at an end-of-text token, unless ``ignore_eos``.
+        temperature, top_p, seed
+            See `Sampler`; temperature 0 is greedy.
+        stream : function of str, optional
+            Gets the text as it is made (whole characters only).
+
+        Returns
+        -------
+        Run
+            ``run.text``, ``run.tokens`` (without the end-of-text token), ``run.report``, ``run.logits`` (one row per
+            generated token).
+
+        Raises
+        ------
+        RequestError
+            An empty prompt, a token outside the vocabulary, or more tokens than the context holds.
+        TokenizerError
+            Text was given, and the checkpoint has no tokenizer.
+        """
+        ids = self.encode(prompt)
+        if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
+            raise RequestError(f"max_new_tokens is {max_new_tokens!r}; it must be a whole number of at least 1")
+        if len(ids) + max_new_tokens > self.context:
+            raise RequestError(
+                f"{len(ids)} prompt tokens + {max_new_tokens} new ones are more than the context of {self.context}; "
+                f"shorten one of them, or compile with a larger context"
+            )
+        sampler = Sampler(temperature, top_p, seed)
+        tokenizer = self.checkpoint.tokenizer
+        text = tokenizer.stream(skip_special_tokens=True) if tokenizer else None
+        ends = set() if ignore_eos else set(tokenizer.eos_ids if tokenizer else self.checkpoint.config.eos_ids)
+
+        session = self.program.session(mode, progress)
+        session.feed(ids, last_only=True)
+        prompt_steps = len(session.steps)
+        tokens: list[int] = []
+        pieces: list[str] = []
+        stopped_by = "length"
+
+        def say(piece: str) -> None:
+            pieces.append(piece)
+            if stream is not None and piece:
+                stream(piece)
+
+        while True:
+            token = sampler.choose(session.last("logits"))
+            if token in ends:
+                stopped_by = "end of text"
+                break
+            tokens.append(token)
+            if text is not None:
+                say(text.step(token))
+            if len(tokens) == max_new_tokens:
+                break
+            session.feed([token], last_only=True)
+        if text is not None:
+            say(text.flush())
+        run = session.result()
+        run.prompt_tokens, run.prompt_steps = ids, prompt_steps
+        run.tokens, run.text, run.stopped_by = tokens, "".join(pieces), stopped_by
+        return run
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Token ids of a prompt in any of its three forms."""
+        messages = not isinstance(prompt, str) and any(isinstance(part, Mapping) for part in prompt)
+        if not isinstance(prompt, str) and not messages:
+            return self._ids(prompt)
+        tokenizer = self.checkpoint.tokenizer
+        if tokenizer is None:
+            note = self.checkpoint.tokenizer_note
+            raise TokenizerError(f"{self.checkpoint.path}: no tokenizer ({note}); pass token ids instead of text")
+        if isinstance(prompt, str):
+            if not prompt:
+                raise RequestError("the prompt is empty; give at least one character")
+            return self._ids(tokenizer.encode(prompt))
+        return self._ids(tokenizer.chat_ids([dict(part) for part in prompt if isinstance(part, Mapping)]))
+
+    def _ids(self, tokens: Sequence[object]) -> list[int]:
+        ids = list(tokens)
+        if not ids:
+            raise RequestError("the prompt is empty; give at least one token")
+        most = self.checkpoint.config.vocab_size
+        for at, token in enumerate(ids):
+            if isinstance(token, bool) or not isinstance(token, int | np.integer):
+                raise RequestError(f"token {token!r} at position {at} is not a whole number")
+            if not 0 <= token < most:
+                raise RequestError(f"token id {token} at position {at} is outside the vocabulary of {most}")
+        return [int(token) for token in ids if isinstance(token, int | np.integer)]
