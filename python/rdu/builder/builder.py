@@ -167,10 +167,14 @@ class Builder:
         if any(unit.role is not None for unit in units):
             inference.check_values(units, cycles, _ARITY.__getitem__)
             roles = [_role(unit, _width(unit, lanes)) for unit in units]
-        described = []
-        for unit, cycle, count in zip(units, cycles, firings, strict=True):
-            distinct, nest = phases.nest(cycle, count)
-            described.append({"name": unit.name, "phases": [phase.description for phase in distinct], "nest": nest})
+        described = [
+            {
+                "name": unit.name,
+                "phases": [phase.description for phase in cycle.phases],
+                "nest": cycle.nest(count),
+            }
+            for unit, cycle, count in zip(units, cycles, firings, strict=True)
+        ]
         core = _core.StreamProgram(
             described,
             [_description(stream, lanes.get(stream.name, 1)) for stream in streams],

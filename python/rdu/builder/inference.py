@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from ..errors import GraphError
 from .parts import SINK, SOURCE, Stream, Unit
-from .phases import Phase, firings_for, moved
+from .phases import Cycle, Phase, firings_for, moved
 
 
-def firings(units: list[Unit], cycles: list[list[Phase]]) -> list[int]:
+def firings(units: list[Unit], cycles: list[Cycle]) -> list[int]:
     """Firings of every unit: as given, or as many as take all that the producer of an input makes.
 
     Initial tokens are taken first, so that as many tokens stay behind at the end.
@@ -32,11 +32,11 @@ def firings(units: list[Unit], cycles: list[list[Phase]]) -> list[int]:
     return [found[unit.at] for unit in units]
 
 
-def _firings_of_source(unit: Unit, cycle: list[Phase]) -> int:
+def _firings_of_source(unit: Unit, cycle: Cycle) -> int:
     tokens = 0 if unit.values is None else len(unit.values)
     if not unit.outputs:
         raise GraphError(f"source {unit.name!r} has no stream; connect it with stream({unit.name!r}, ...)")
-    drawn = tuple(max(phase.produce) for phase in cycle)
+    drawn = tuple(max(cycle.phases[at].produce) for at in cycle.order)
     count = firings_for(drawn, tokens)
     if count is None:
         raise GraphError(
@@ -56,7 +56,7 @@ def _firings_of_consumer(stream: Stream, tokens: int) -> int:
     return count
 
 
-def check_values(units: list[Unit], cycles: list[list[Phase]], arity: Callable[[str], int | None]) -> None:
+def check_values(units: list[Unit], cycles: list[Cycle], arity: Callable[[str], int | None]) -> None:
     """Every unit of a program with values has a role, and its rates fit what the role computes.
 
     ``arity`` says how many inputs an operator takes (None: one or more).
@@ -78,8 +78,8 @@ def check_values(units: list[Unit], cycles: list[list[Phase]], arity: Callable[[
                     f"unit {unit.name!r}: op {unit.role!r} takes {'at least 1' if wanted is None else wanted} "
                     f"inputs, the unit has {len(unit.inputs)}"
                 )
-        for at, phase in enumerate(cycles[unit.at]):
-            _check_rates(unit, at, phase)
+        for at, phase in enumerate(cycles[unit.at].phases):
+            _check_rates(unit, cycles[unit.at].order.index(at), phase)
 
 
 # Operators that take any number of tokens and make one.

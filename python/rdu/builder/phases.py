@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import groupby
 
 from ..errors import GraphError
@@ -25,7 +24,7 @@ class Phase:
     consume: tuple[int, ...]
     produce: tuple[int, ...]
 
-    @cached_property
+    @property
     def description(self) -> Description:
         """The engine's form: only the ends that this firing touches."""
         return {
@@ -36,11 +35,31 @@ class Phase:
         }
 
 
-def cycle(unit: Unit) -> list[Phase]:
-    """The phases of one full cycle of a unit: all its lists, each repeated up to their common length."""
-    consume = [stream.consume for stream in unit.inputs]
-    produce = [stream.produce for stream in unit.outputs]
-    lists = [unit.ii, unit.latency, *consume, *produce]
+@dataclass(frozen=True)
+class Cycle:
+    """The distinct phases of a unit, and the order in which its firings run through them, over and over."""
+
+    phases: list[Phase]
+    order: list[int]
+
+    def nest(self, firings: int) -> list[Description]:
+        """The loop nest that runs through the order so that there are ``firings`` firings in all."""
+        if len(self.phases) == 1:
+            return [{"phase": 0, "times": firings}]
+        full, rest = divmod(firings, len(self.order))
+        whole: list[Description] = [{"body": _fires(self.order), "times": full}] if full else []
+        return whole + _fires(self.order[:rest])
+
+
+def _fires(order: list[int]) -> list[Description]:
+    """Equal neighbours joined, so that a long list with few changes is a short nest."""
+    return [{"phase": phase, "times": len(list(run))} for phase, run in groupby(order)]
+
+
+def cycle(unit: Unit) -> Cycle:
+    """One full cycle of a unit: all its lists, each repeated up to their common length."""
+    ends = [*(stream.consume for stream in unit.inputs), *(stream.produce for stream in unit.outputs)]
+    lists = [unit.ii, unit.latency, *ends]
     length = math.lcm(*map(len, lists))
     if length > MOST_PHASES:
         lengths = ", ".join(str(n) for n in sorted(set(map(len, lists))))
@@ -48,30 +67,11 @@ def cycle(unit: Unit) -> list[Phase]:
             f"unit {unit.name!r}: lists of {lengths} entries repeat together only after {length} firings; "
             f"rdu keeps at most {MOST_PHASES} phases: give the lists lengths that divide each other"
         )
-    return [
-        Phase(
-            unit.ii[at % len(unit.ii)],
-            unit.latency[at % len(unit.latency)],
-            tuple(rates[at % len(rates)] for rates in consume),
-            tuple(rates[at % len(rates)] for rates in produce),
-        )
-        for at in range(length)
-    ]
-
-
-def nest(phases: list[Phase], firings: int) -> tuple[list[Phase], list[Description]]:
-    """The distinct phases, and the nest that fires the cycle over and over, ``firings`` times in all."""
-    distinct: dict[Phase, int] = {}
-    order = [distinct.setdefault(phase, len(distinct)) for phase in phases]
-
-    def fires(part: list[int]) -> list[Description]:
-        return [{"phase": phase, "times": len(list(run))} for phase, run in groupby(part)]
-
-    full, rest = divmod(firings, len(order))
-    if len(distinct) == 1:
-        return list(distinct), [{"phase": 0, "times": firings}]
-    whole: list[Description] = [{"body": fires(order), "times": full}] if full else []
-    return list(distinct), whole + fires(order[:rest])
+    distinct: dict[tuple[int, ...], int] = {}
+    rows = zip(*(entries * (length // len(entries)) for entries in lists), strict=True)
+    order = [distinct.setdefault(row, len(distinct)) for row in rows]
+    inputs = 2 + len(unit.inputs)
+    return Cycle([Phase(row[0], row[1], row[2:inputs], row[inputs:]) for row in distinct], order)
 
 
 def moved(rates: tuple[int, ...], firings: int) -> int:
