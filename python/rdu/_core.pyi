@@ -1,14 +1,18 @@
 """The engine (Rust). Only the engine API of `rdu` uses it; nothing here is public."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import final
+from typing import Self, final
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["StreamProgram", "operators"]
+__all__ = ["Image", "Kernel", "Session", "StreamProgram", "build_profile", "operators"]
 
+_Array = npt.NDArray[np.float32] | npt.NDArray[np.uint16]
+
+def build_profile() -> str: ...
 def operators() -> list[tuple[str, str, int | None]]: ...
+
 @final
 class StreamProgram:
     def __new__(
@@ -21,6 +25,7 @@ class StreamProgram:
         self, progress: Callable[[int], object] | None = None
     ) -> tuple[int, int, list[list[int]], list[list[int]], list[tuple[int, npt.NDArray[np.float32]]]]: ...
 
+@final
 class Image:
     """Constants in the emulated memory: filled once, then shared by sessions."""
 
@@ -29,11 +34,13 @@ class Image:
     def put_tiles(self, base: int, weight: _Array, element_name: str) -> None: ...
     def put_rows(self, base: int, table: _Array, element_name: str) -> None: ...
 
+@final
 class Kernel:
     """A mapped kernel, checked."""
 
     def __new__(cls, description: dict[str, object]) -> Self: ...
 
+@final
 class Session:
     """A machine at work: its memories and its clock."""
 
@@ -53,8 +60,8 @@ class Session:
         mode: str,
         progress: Callable[[int], object] | None = None,
     ) -> None: ...
-    def write(self, address: int, values: _Array) -> None: ...
-    def read(self, address: int, count: int) -> _Array: ...
+    def write(self, address: int, values: npt.NDArray[np.float32]) -> None: ...
+    def read(self, address: int, count: int) -> npt.NDArray[np.float32]: ...
     @property
     def cycles(self) -> int: ...
     def totals(self) -> dict[str, object]: ...

@@ -2,6 +2,7 @@
 
 mod errors;
 mod image;
+mod profile;
 mod session;
 mod stream_program;
 mod watch;
@@ -11,6 +12,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     image::register(module)?;
+    profile::register(module)?;
     session::register(module)?;
     stream_program::register(module)
 }
