@@ -7,6 +7,7 @@ fn device() -> Device {
         name: "test".into(),
         channels: 4,
         interleave_bytes: 256,
+        hashed: false,
         bytes_per_second: 64_000_000_000,
         clock_hz: 1_000_000_000,
         latency_cycles: 100,
@@ -75,4 +76,18 @@ fn impossible_devices_are_named() {
         let MemoryError::Value { what, .. } = Channels::new(device).unwrap_err();
         assert_eq!(what, key);
     }
+}
+
+#[test]
+fn hashing_spreads_a_stride_that_plain_interleaving_does_not() {
+    // Every 1024 bytes is the same channel of four, unless rounds are turned.
+    let end = |hashed| {
+        let mut channels = Channels::new(Device { hashed, ..device() }).unwrap();
+        (0..4000).map(|at| channels.transfer(0, at * 1024, 64, false)).max().unwrap() - 100
+    };
+    assert_eq!(end(false), 4 * 4000, "one channel takes them all");
+    // Four channels share them; a hash is not a perfect deal, so the busiest may have a tenth more than its share.
+    assert!(end(true) < 4 * 1100, "{}", end(true));
+    let sequential = streaming_rate(Device { hashed: true, ..device() });
+    assert!(sequential <= 64.0 && sequential > 63.9, "sequential reads lose nothing: {sequential}");
 }

@@ -236,6 +236,7 @@ def tiers(machine: Machine) -> list[dict[str, Any]]:
             "name": name,
             "channels": tier.channels,
             "interleave_bytes": tier.interleave_bytes,
+            "hashed": tier.interleave == "hashed",
             "bytes_per_second": round(tier.peak_gbps * 1e9),
             "clock_hz": round(machine.clock_ghz * 1e9),
             "latency_cycles": max(1, machine.cycles(tier.latency_ns)),

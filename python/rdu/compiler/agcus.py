@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from rdu.compiler.context import Lowering
-from rdu.compiler.netlist import Json, Load, Unit
+from rdu.compiler.netlist import Json, Load, Times, Unit
 
 
 def issue_loads(low: Lowering) -> None:
@@ -37,8 +37,8 @@ def _connect(low: Lowering, unit: Unit, load: Load) -> list[tuple[int, int]]:
 def _interleave(unit: Unit, low: Lowering, loads: list[tuple[int, Load, list[tuple[int, int]]]]) -> None:
     """One vector of each load in turn, so that the macs of one operator advance together."""
 
-    def fire(times: object, transfer: int, produce: list[tuple[int, int]]) -> None:
-        unit.fire(times, produce=produce, latency=low.machine.agcu.issue_cycles, transfer=transfer)  # type: ignore[arg-type]
+    def fire(times: Times, transfer: int, produce: list[tuple[int, int]]) -> None:
+        unit.fire(times, produce=produce, ii=low.issue_cycles, transfer=transfer)
 
     fixed = [(i, load.times, ends) for i, load, ends in loads if isinstance(load.times, int)]
     done = 0

@@ -40,6 +40,18 @@ class Lowering:
         """Latency of a PCU, in cycles."""
         return self.machine.pcu.pipeline_cycles
 
+    @property
+    def port_cycles(self) -> int:
+        """Cycles that a PMU takes to write and, at the same time, read a vector."""
+        pmu = self.machine.pmu
+        return -(-VECTOR_BYTES // min(pmu.read_bytes_per_cycle, pmu.write_bytes_per_cycle))
+
+    @property
+    def issue_cycles(self) -> int:
+        """Cycles between two transfers of an AGCU."""
+        agcu = self.machine.agcu
+        return max(agcu.issue_cycles, -(-VECTOR_BYTES // agcu.bytes_per_cycle))
+
     def mac_cycles(self, multiplies: int) -> int:
         """Cycles of one PCU for this many multiply-adds at its peak."""
         pcu = self.machine.pcu
@@ -98,6 +110,11 @@ class Lowering:
     def pattern(self, address: Json, run: int, stride: int, *, indexed: bool = False) -> Json:
         """Runs of ``run`` vectors, ``stride`` bytes apart."""
         return address | {"run": run, "stride": stride, "bytes": VECTOR_BYTES, "indexed": indexed}
+
+    def buffer_nest(self, buffer: Unit, count: Times) -> None:
+        """A PMU that hands ``count`` vectors on."""
+        latency = self.machine.pmu.latency_cycles
+        buffer.fire(count, consume=[(0, 1)], produce=[(0, 1)], ii=self.port_cycles, latency=latency)
 
     def load_into(
         self, op: Operator, unit: Unit, input: int, pattern: Json, element: Element, times: Times, depth: int

@@ -54,7 +54,8 @@ def lower(
     head that needs just the last position). ``context`` bounds the cached rows; ``rotated`` says that a position table
     exists.
     """
-    net = Netlist(name, positions, machine.network.fifo_vectors)
+    link_cycles = -(-VECTOR_BYTES // machine.network.vector_bytes_per_cycle)
+    net = Netlist(name, positions, machine.network.fifo_vectors, link_cycles)
     low = Lowering(net, machine, form, allocation, context, _elements(region, form), rotated, region.operators)
     for at, tensor in enumerate(region.inputs):
         _input(low, tensor, at, sources[at])
@@ -96,7 +97,13 @@ def _input(low: Lowering, tensor: Tensor, at: int, source: int) -> None:
     def write() -> None:
         for first, end, outputs in flow.segments():
             produce = [(out, p) for out in outputs]
-            unit.fire(end - first, consume=[(0, p)], produce=produce, latency=low.machine.pmu.latency_cycles)
+            unit.fire(
+                end - first,
+                consume=[(0, p)],
+                produce=produce,
+                ii=low.port_cycles * p,
+                latency=low.machine.pmu.latency_cycles,
+            )
 
     low.writers.append(write)
     low.netlist.plan.append({"op": "load", "from": pattern, "out": low.values(tensor, "f32")})
@@ -110,5 +117,5 @@ def _output(low: Lowering, tensor: Tensor, at: int) -> None:
     port = {"tier": 0, "write": True, "outstanding": low.machine.agcu.outstanding, "patterns": [pattern]}
     unit = low.netlist.unit(f"out.{at}", "boundary", "store", {"op": "store", "element": "f32"}, port=port)
     low.netlist.tap(low.flow(tensor, "f32"), unit)
-    unit.fire(count, consume=[(0, 1)], latency=low.machine.agcu.issue_cycles, transfer=0)
+    unit.fire(count, consume=[(0, 1)], ii=low.issue_cycles, transfer=0)
     low.netlist.plan.append({"op": "store", "x": low.values(tensor, "f32"), "to": pattern})

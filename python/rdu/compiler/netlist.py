@@ -43,6 +43,7 @@ class Unit:
     agcus: int = 0
     macs: int = 0
     port: Json | None = None
+    link_cycles: int = 1
     inputs: int = 0
     outputs: int = 0
     phases: list[Json] = field(default_factory=list)
@@ -71,12 +72,13 @@ class Unit:
         latency: int = 0,
         transfer: int | None = None,
     ) -> None:
-        """Append firings. A link carries one token a cycle: ``ii`` grows to the tokens of the busiest end, and with
-        several tokens on an output the latency is that of the last one."""
+        """Append firings. A link carries a token every ``link_cycles``: ``ii`` grows to what the busiest end takes, and
+        with several tokens on an output the latency is that of the last one."""
         consume, produce = consume or [], produce or []
         most_out = max((rate for _, rate in produce), default=0)
-        ii = max(ii, most_out, max((rate for _, rate in consume), default=0), 1)
-        latency += max(most_out - 1, 0)
+        most_in = max((rate for _, rate in consume), default=0)
+        ii = max(ii, most_out * self.link_cycles, most_in * self.link_cycles, 1)
+        latency += max(most_out - 1, 0) * self.link_cycles
         if times == 0:
             return
         key = (ii, latency, tuple(consume), tuple(produce), transfer)
@@ -154,6 +156,7 @@ class Netlist:
     name: str
     positions: int
     fifo: int
+    link_cycles: int
     units: list[Unit] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
     loads: list[Load] = field(default_factory=list)
@@ -163,7 +166,7 @@ class Netlist:
 
     def unit(self, name: str, operator: str, role: str, token_op: Json, **sizes: Any) -> Unit:
         """Add a unit."""
-        made = Unit(name, operator, role, token_op, **sizes)
+        made = Unit(name, operator, role, token_op, link_cycles=self.link_cycles, **sizes)
         self.units.append(made)
         return made
 

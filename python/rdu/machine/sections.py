@@ -81,6 +81,9 @@ class Tier:
     interleave_bytes: Annotated[
         int, Number("bytes", "consecutive bytes of one channel", minimum=64, maximum=2**30, multiple=64)
     ]
+    interleave: Annotated[
+        str, Word(("plain", "hashed"), "hashed turns each round over the channels by a hash: strides spread too")
+    ]
     latency_ns: Annotated[float, Number("ns", "idle read, request to data at the AGCU", minimum=0, maximum=MAX_NS)]
     refresh_interval_ns: Annotated[float, Number("ns", "between two refreshes (tREFI)", minimum=1, maximum=MAX_NS)]
     refresh_ns: Annotated[

@@ -16,6 +16,8 @@ pub struct Device {
     pub name: String,
     pub channels: u64,
     pub interleave_bytes: u64,
+    /// Turn each round of granules over the channels by a hash of the round's number, so that strides spread too.
+    pub hashed: bool,
     /// Of all channels together.
     pub bytes_per_second: u64,
     pub clock_hz: u64,
@@ -96,13 +98,22 @@ impl Channels {
         let (first, last) = (address / BURST_BYTES, (address + bytes.max(1) - 1) / BURST_BYTES);
         let mut done = 0;
         for burst in first..=last {
-            let channel = (burst * BURST_BYTES / self.device.interleave_bytes % self.device.channels) as usize;
+            let channel = self.channel(burst * BURST_BYTES);
             let begin = self.clear_of_refresh(channel, self.free[channel].max(cycle * TICKS));
             self.free[channel] = begin + self.burst_ticks;
             self.busy_ticks += u128::from(self.burst_ticks);
             done = done.max(self.free[channel]);
         }
         done.div_ceil(TICKS) + self.device.latency_cycles
+    }
+
+    /// The channel that holds `address`. Sequential addresses visit every channel once a round, hashed or not.
+    fn channel(&self, address: u64) -> usize {
+        let (granule, channels) = (address / self.device.interleave_bytes, self.device.channels);
+        let round = granule / channels;
+        // The multiplier is 2^64 divided by the golden ratio: neighbouring rounds land far apart.
+        let turn = if self.device.hashed { round.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32 } else { 0 };
+        ((granule % channels + turn % channels) % channels) as usize
     }
 
     /// The first tick from `begin` on at which a burst fits between two refreshes of the channel.

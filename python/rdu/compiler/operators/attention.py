@@ -130,7 +130,7 @@ def _cached(op: Operator, low: Lowering, name: str, which: str, head: int, unit:
     buffer = low.netlist.unit(f"{name}.buffer", op.local_name, "buffer", {"op": "copy"})
     buffer.pmus = low.pmus(depth * VECTOR_BYTES)
     count = Count(PAST, per_head)
-    buffer.fire(count, consume=[(0, 1)], produce=[(0, 1)], latency=low.machine.pmu.latency_cycles)
+    low.buffer_nest(buffer, count)
     low.netlist.connect(buffer, unit, form.operand, low.netlist.fifo)
     base = {"base": head * per_head * VECTOR_BYTES, "argument": low.netlist.argument(f"{which}.{low.cache(op)}.read")}
     pattern = low.pattern(base, per_head, a.kv_heads * per_head * VECTOR_BYTES)
@@ -149,7 +149,7 @@ def _store(op: Operator, low: Lowering, which: str, a: Attention) -> Unit:
     }
     token_op = {"op": "store", "element": low.form.operand}
     unit = low.netlist.unit(f"{op.local_name}.{which}.store", op.local_name, "store", token_op, port=port)
-    unit.fire(count, consume=[(0, 1)], latency=low.machine.agcu.issue_cycles, transfer=0)
+    unit.fire(count, consume=[(0, 1)], ii=low.issue_cycles, transfer=0)
     return unit
 
 

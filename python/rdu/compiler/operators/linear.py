@@ -34,7 +34,7 @@ def lower(op: Operator, low: Lowering) -> None:
             net.connect(mac, gather, "f32", 2 * tile_tokens, input=s * shape.units + u)
 
             count = rounds * (k_end - k)
-            buffer.fire(count, consume=[(0, 1)], produce=[(0, 1)], latency=low.machine.pmu.latency_cycles)
+            low.buffer_nest(buffer, count)
             _mac_nest(mac, low, k_end - k, rounds, tile_tokens)
             base = {**weight, "base": weight["base"] + (u * shape.inner + k) * VECTOR_BYTES}
             pattern = low.pattern(base, k_end - k, shape.units * shape.inner * VECTOR_BYTES)
