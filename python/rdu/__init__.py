@@ -1,24 +1,77 @@
-"""rdu: emulates a reconfigurable dataflow unit; exact values, exact time."""
+"""rdu: emulates a reconfigurable dataflow unit; exact values, exact time.
+
+Everything is imported when first asked for, so that ``import rdu`` and ``rdu --help`` stay quick.
+"""
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .builder import Builder
+    from rdu import errors as errors
+    from rdu.api import compile as compile
+    from rdu.api import load as load
+    from rdu.builder import Builder as Builder
+    from rdu.errors import RduError as RduError
+    from rdu.graph import Graph as Graph
+    from rdu.machine import Machine as Machine
+    from rdu.machine import machine as machine
+    from rdu.models import pull as pull
+    from rdu.program import Program as Program
+    from rdu.run import Run as Run
 
-__all__ = ["Builder"]
+__all__ = [
+    "Builder",
+    "Graph",
+    "Machine",
+    "Program",
+    "RduError",
+    "Run",
+    "__version__",
+    "compile",
+    "errors",
+    "load",
+    "machine",
+    "pull",
+]
+__version__ = "0.1.0"
 
-# Imported when first asked for.
-_HOMES = {"Builder": "builder"}
+_HOMES = {
+    "Builder": "builder",
+    "Graph": "graph",
+    "Machine": "machine",
+    "Program": "program",
+    "RduError": "errors",
+    "Run": "run",
+    "compile": "api",
+    "load": "api",
+    "machine": "machine",
+    "pull": "models",
+}
+
+
+class _Facade(ModuleType):
+    """Python binds a submodule to its package when it is imported; ``rdu.machine`` stays the function of that name."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "machine" and isinstance(value, ModuleType):
+            value = value.machine
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Facade
 
 
 def __getattr__(name: str) -> object:
+    if name == "errors":
+        return import_module("rdu.errors")
     if name not in _HOMES:
         raise AttributeError(f"module 'rdu' has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    return getattr(import_module(f"rdu.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__})

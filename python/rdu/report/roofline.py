@@ -1,0 +1,76 @@
+"""Peaks of the machine, and the least time that bytes and multiply-adds could take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rdu.machine import Machine
+from rdu.run import tiers
+
+HBM, DDR = 0, 1
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """What one socket can do at most, as whole numbers that the engine uses too.
+
+    Attributes
+    ----------
+    bytes_per_second : of each tier
+    flops_per_cycle : of all PCUs, for the run's dtype
+    refresh_share : for each tier, the part of the time that a channel is shut
+    """
+
+    clock_hz: int
+    bytes_per_second: tuple[int, ...]
+    flops_per_cycle: int
+    refresh_share: tuple[float, ...]
+
+    def bytes_per_cycle(self, tier: int) -> float:
+        """Peak of a tier."""
+        return self.bytes_per_second[tier] / self.clock_hz
+
+    def seconds(self, cycles: float) -> float:
+        """Machine time."""
+        return cycles / self.clock_hz
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The roofline: a run that moves these bytes and makes these sums takes at least ``cycles``."""
+
+    memory_cycles: float
+    compute_cycles: float
+
+    @property
+    def cycles(self) -> float:
+        """The larger of the two."""
+        return max(self.memory_cycles, self.compute_cycles)
+
+    @property
+    def limit(self) -> str:
+        """Which of the two it is: ``memory`` or ``compute``."""
+        return "memory" if self.memory_cycles >= self.compute_cycles else "compute"
+
+
+def peaks(machine: Machine, dtype: str) -> Peaks:
+    """The peaks of one socket for multiplications of ``dtype``."""
+    devices = tiers(machine)
+    clock_hz = devices[HBM]["clock_hz"]
+    pcu = machine.pcu
+    flops = pcu.bf16_flops_per_cycle if dtype == "bf16" else pcu.fp32_flops_per_cycle
+    return Peaks(
+        clock_hz=clock_hz,
+        bytes_per_second=tuple(device["bytes_per_second"] for device in devices),
+        flops_per_cycle=machine.total_pcus * flops,
+        refresh_share=tuple(
+            device["refresh_cycles"] / device["refresh_interval_cycles"] if device["refresh_interval_cycles"] else 0.0
+            for device in devices
+        ),
+    )
+
+
+def bound(peak: Peaks, traffic: tuple[tuple[int, int], ...], macs: int) -> Bound:
+    """The least cycles for the traffic of the slowest tier, and for the multiply-adds (two operations each)."""
+    memory = max((sum(both) / peak.bytes_per_cycle(tier) for tier, both in enumerate(traffic)), default=0.0)
+    return Bound(memory, 2 * macs / peak.flops_per_cycle)
