@@ -129,7 +129,9 @@ class Graph:
         finally:
             self._block = outer
 
-    def weight(self, name: str, array: npt.ArrayLike | Callable[[], Array], shape: tuple[int, ...] | None = None) -> Weight:
+    def weight(
+        self, name: str, array: npt.ArrayLike | Callable[[], Array], shape: tuple[int, ...] | None = None
+    ) -> Weight:
         """Name a constant.
 
         Parameters
@@ -194,7 +196,7 @@ class Graph:
         window: int | None = None,
         interleaved: bool = False,
     ) -> Tensor:
-        """Causal attention over all rows so far; k and v are appended to a cache. Rotates q and k by the position table.
+        """Causal attention over all rows so far; k and v join a cache. q and k are rotated by the position table.
 
         ``window`` limits what a position sees to the last ``window`` positions, itself included. ``interleaved``
         rotates pairs (2i, 2i+1) instead of (i, i + head_dim/2).

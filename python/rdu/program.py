@@ -55,15 +55,29 @@ class Lowered(Protocol):
     """What the compiler makes of a kernel at a number of positions."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What reports call it."""
+        ...
+
     @property
-    def description(self) -> dict[str, Any]: ...
+    def description(self) -> dict[str, Any]:
+        """The engine's form."""
+        ...
+
     @property
-    def arguments(self) -> tuple[str, ...]: ...
+    def arguments(self) -> tuple[str, ...]:
+        """What a call passes, in order."""
+        ...
+
     @property
-    def units(self) -> tuple[Any, ...]: ...
+    def units(self) -> tuple[Any, ...]:
+        """The mapped units, in the engine's order."""
+        ...
+
     @property
-    def streams(self) -> tuple[Any, ...]: ...
+    def streams(self) -> tuple[Any, ...]:
+        """The mapped streams, in the engine's order."""
+        ...
 
 
 @dataclass(frozen=True)

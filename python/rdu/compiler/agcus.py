@@ -19,7 +19,12 @@ def issue_loads(low: Lowering) -> None:
     for at in range(count):
         mine = net.loads[at::count]
         token_op: Json = {"op": "load", "elements": [load.element for load in mine]}
-        port = {"tier": 0, "write": False, "outstanding": machine.agcu.outstanding, "patterns": [m.pattern for m in mine]}
+        port = {
+            "tier": 0,
+            "write": False,
+            "outstanding": machine.agcu.outstanding,
+            "patterns": [m.pattern for m in mine],
+        }
         unit = net.unit(f"agcu.{at}", "load", "load", token_op, agcus=1, port=port)
         ends = [_connect(low, unit, load) for load in mine]
         for _, group in groupby(range(len(mine)), key=lambda i: mine[i].operator):

@@ -1,4 +1,4 @@
-"""Pass 2, allocate: PCUs and PMUs per operator so that the pipeline balances, and a place in memory for every weight."""
+"""Pass 2, allocate: PCUs and PMUs per operator so that the pipeline balances; a place in memory for every weight."""
 
 from __future__ import annotations
 
@@ -143,7 +143,8 @@ def _check(region: Region, machine: Machine, pcus: int, pmus: int) -> None:
     for what, need, have in (("PCUs", pcus, machine.total_pcus), ("PMUs", pmus, machine.total_pmus)):
         if need > have:
             raise CompileError(
-                f"kernel {region.name!r} needs {need} {what}, machine {machine.name!r} has {have}: {need - have} too many; "
+                f"kernel {region.name!r} needs {need} {what}, machine {machine.name!r} has {have}: "
+                f"{need - have} too many; "
                 f"fewer positions per call (mapping.prefill_block), a shorter context, a smaller "
                 f"mapping.weight_buffer_vectors or fusion='op' would help"
             )

@@ -89,7 +89,10 @@ def compile_graph(
         # The widest and the narrowest call must fit before weights are read.
         for positions in sorted({1, block}):
             lower_one(index, positions, (positions,) * len(region.inputs))
-    placed = [(region, allocations[kernels[region.signature]], base) for region, base in zip(regions, weight_bases, strict=True)]
+    placed = [
+        (region, allocations[kernels[region.signature]], base)
+        for region, base in zip(regions, weight_bases, strict=True)
+    ]
     image = fill(placed, graph.table, turns[0] if turns else 0, context, form, progress)
     return Program(
         graph=graph,
@@ -125,8 +128,9 @@ class _Space:
         have = self.machine.hbm.capacity_bytes
         if self.end > have:
             raise CompileError(
-                f"the program needs {self.end} bytes of HBM ({weight_bytes} of weights, {self.end - weight_bytes} of caches "
-                f"and activations), machine {self.machine.name!r} has hbm.capacity_bytes={have}: {self.end - have} too many; "
+                f"the program needs {self.end} bytes of HBM ({weight_bytes} of weights, {self.end - weight_bytes} of "
+                f"caches and activations), machine {self.machine.name!r} has hbm.capacity_bytes={have}: "
+                f"{self.end - have} too many; "
                 f"a shorter context or a narrower dtype would help"
             )
 
@@ -141,9 +145,7 @@ def _boundaries(graph: Graph, regions: list[Region], block: int, space: _Space) 
     return found
 
 
-def _site(
-    region: Region, kernel: int, weights: int, form: Format, context: int, space: _Space, tail: bool
-) -> Site:
+def _site(region: Region, kernel: int, weights: int, form: Format, context: int, space: _Space, tail: bool) -> Site:
     caches = []
     for op in region.operators:
         if op.attention is not None:

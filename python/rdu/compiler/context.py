@@ -132,7 +132,10 @@ def write_map(low: Lowering, unit: Unit, flow: Flow, sources: list[Flow]) -> Non
         ratio = lanes(flow.element) // lanes("f32")
         full = sources[0].chunks // ratio
         for first, end, outputs in flow.segments():
-            for start, stop, taken in ((first, min(end, full), ratio), (max(first, full), end, sources[0].chunks % ratio)):
+            for start, stop, taken in (
+                (first, min(end, full), ratio),
+                (max(first, full), end, sources[0].chunks % ratio),
+            ):
                 if stop > start:
                     consume = [(at, taken * low.positions) for at in range(len(sources))]
                     produce = [(out, low.positions) for out in outputs]

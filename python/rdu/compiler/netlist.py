@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from rdu.compiler.formats import Element, lanes
@@ -73,7 +74,8 @@ class Unit:
         transfer: int | None = None,
     ) -> None:
         """Append firings. A link carries a token every ``link_cycles``: ``ii`` grows to what the busiest end takes, and
-        with several tokens on an output the latency is that of the last one."""
+        with several tokens on an output the latency is that of the last one.
+        """
         consume, produce = consume or [], produce or []
         most_out = max((rate for _, rate in produce), default=0)
         most_in = max((rate for _, rate in consume), default=0)
@@ -145,7 +147,7 @@ class Flow:
     def segments(self) -> Iterator[tuple[int, int, list[int]]]:
         """(first chunk, end chunk, outputs that take them), cut wherever the set of outputs changes."""
         edges = sorted({0, self.chunks, *(edge for _, first, end in self.taps for edge in (first, end))})
-        for first, end in zip(edges, edges[1:], strict=False):
+        for first, end in pairwise(edges):
             yield first, end, [out for out, lo, hi in self.taps if lo <= first and end <= hi]
 
 
@@ -171,7 +173,14 @@ class Netlist:
         return made
 
     def connect(
-        self, source: Unit, target: Unit, element: Element, depth: int, *, input: int | None = None, buffer: bool = False
+        self,
+        source: Unit,
+        target: Unit,
+        element: Element,
+        depth: int,
+        *,
+        input: int | None = None,
+        buffer: bool = False,
     ) -> Stream:
         """Join a fresh output of ``source`` to an input of ``target`` (a fresh one if none is given)."""
         into = target.new_input() if input is None else input
@@ -182,8 +191,8 @@ class Netlist:
     def tap(self, flow: Flow, target: Unit, first: int = 0, end: int | None = None, *, whole: bool = False) -> None:
         """Let ``target`` take chunks ``first`` to ``end`` of ``flow`` at a fresh input.
 
-        The stream holds two chunks, or with ``whole`` the whole tensor: where several tensors meet, one may be there long
-        before another, and what cannot be put down blocks its producer, in the end the very thing that is waited for.
+        The stream holds two chunks, or with ``whole`` the whole tensor: where several tensors meet, one may be there
+        long before another, and what cannot be put down blocks its producer, in the end what is waited for.
         """
         depth = flow.chunks * self.positions if whole else max(self.fifo, 2 * self.positions)
         stream = self.connect(flow.unit, target, flow.element, depth, buffer=whole)
@@ -213,7 +222,8 @@ class Netlist:
             "name": self.name,
             "positions": self.positions,
             "units": [
-                {"name": u.name, "phases": u.phases, "nest": self._resolved(u.nest)} | ({"port": u.port} if u.port else {})
+                {"name": u.name, "phases": u.phases, "nest": self._resolved(u.nest)}
+                | ({"port": u.port} if u.port else {})
                 for u in self.units
             ],
             "operators": [u.token_op for u in self.units],

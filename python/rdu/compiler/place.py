@@ -27,10 +27,13 @@ def place(netlist: Netlist, machine: Machine) -> None:
     CompileError
         If the kernel takes more units of a kind than the machine has.
     """
-    pcus, pmus = [], []
+    pcus: list[tuple[int, int]] = []
+    pmus: list[tuple[int, int]] = []
     for row, column in _slots(machine):
         tile = column // machine.grid.columns
-        kind, most = (pcus, machine.grid.pcus_per_tile) if (row + column) % 2 == 0 else (pmus, machine.grid.pmus_per_tile)
+        kind, most = (
+            (pcus, machine.grid.pcus_per_tile) if (row + column) % 2 == 0 else (pmus, machine.grid.pmus_per_tile)
+        )
         if len(kind) < (tile + 1) * most:
             kind.append((row, column))
     stores = 0
@@ -56,5 +59,6 @@ def place(netlist: Netlist, machine: Machine) -> None:
         if need > have[what]:
             raise CompileError(
                 f"kernel {netlist.name!r} places {need} {what}, machine {machine.name!r} has {have[what]}: "
-                f"{need - have[what]} too many; fewer positions per call (mapping.prefill_block) or fusion='op' would help"
+                f"{need - have[what]} too many; fewer positions per call (mapping.prefill_block) or "
+                f"fusion='op' would help"
             )

@@ -1,7 +1,6 @@
-"""The decoder as a graph: embedding, layers, head. A layer is attention, then feed-forward, each added to the residual."""
+"""The decoder as a graph: embedding, layers, head. A layer is attention, then feed-forward; both add to the residual."""
 
 from __future__ import annotations
-
 
 import numpy as np
 import numpy.typing as npt
@@ -72,5 +71,3 @@ def decoder_graph(checkpoint: Checkpoint, context: int) -> Graph:
         head = embedding if config.tied else weight("lm_head.weight", vocabulary, hidden)
         g.output(g.linear("logits", h, head))
     return g
-
-

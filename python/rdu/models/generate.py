@@ -40,7 +40,9 @@ class Decoder:
         """Most positions of a sequence."""
         return self.program.context
 
-    def forward(self, tokens: Sequence[int], *, mode: str = "split", progress: Callable[[int], None] | None = None) -> Run:
+    def forward(
+        self, tokens: Sequence[int], *, mode: str = "split", progress: Callable[[int], None] | None = None
+    ) -> Run:
         """Logits at every position.
 
         Parameters

@@ -63,11 +63,11 @@ def _mac_nest(mac: Unit, low: Lowering, inner: int, rounds: int, tile_tokens: in
     """
     p, width = low.positions, lanes(low.form.operand)
     ii = low.mac_cycles(width * p)
-    out = {"produce": [(0, tile_tokens)], "latency": low.pipeline}
 
     def fire(times: int, *, activations: bool = False, last: bool = False) -> None:
         consume = [(0, 1), (1, p)] if activations else [(0, 1)]
-        mac.fire(times, consume=consume, ii=ii, **(out if last else {}))
+        produce = [(0, tile_tokens)] if last else []
+        mac.fire(times, consume=consume, produce=produce, ii=ii, latency=low.pipeline)
 
     # All chunks but the last are full; the last vector of the tile sends the sums.
     full, rest = divmod(inner - 1, width)

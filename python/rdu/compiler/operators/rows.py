@@ -27,4 +27,6 @@ def lower(op: Operator, low: Lowering) -> None:
     low.load_into(op, unit, unit.new_input(), pattern, form.operand, count, count)
     unit.fire(count, consume=[(0, 1)])
     low.emit(low.publish(op.output, unit, "f32"))
-    low.netlist.plan.append({"op": "gather", "table": pattern, "element": form.operand, "out": low.values(op.output, "f32")})
+    low.netlist.plan.append(
+        {"op": "gather", "table": pattern, "element": form.operand, "out": low.values(op.output, "f32")}
+    )
