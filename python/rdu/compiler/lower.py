@@ -51,8 +51,8 @@ def lower(
     """Lower ``region`` for calls of ``positions`` rows.
 
     ``sources`` says how many rows each input has in memory: of more than ``positions`` only the last are read (an
-    output head that needs just the last position). ``context`` bounds the cached rows; ``rotated`` says that a position table
-    exists.
+    output head that needs just the last position). ``context`` bounds the cached rows; ``rotated`` says that a position
+    table exists.
     """
     link_cycles = -(-VECTOR_BYTES // machine.network.vector_bytes_per_cycle)
     net = Netlist(name, positions, machine.network.fifo_vectors, link_cycles)

@@ -1,4 +1,4 @@
-"""The decoder as a graph: embedding, layers, head. A layer is attention, then feed-forward; both add to the residual."""
+"""The decoder as a graph: embedding, layers, head. A layer is attention, then feed-forward, each with a residual."""
 
 from __future__ import annotations
 
