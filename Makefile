@@ -30,7 +30,7 @@ MADE := $(VENV)/.made
 INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
 
-.PHONY: help demo test lint lint-rust lint-python test-rust test-python bench install wheel sdist clean
+.PHONY: help demo test accuracy lint lint-rust lint-python test-rust test-python bench install wheel sdist clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,9 @@ test-rust: $(MADE) ## the engine's tests: no Python code runs in them
 
 test-python: $(INSTALLED) $(TOOLS) ## the package's tests, with the real model where a test asks for it
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+accuracy: $(INSTALLED) $(TOOLS) ## distances from the reference logits, divergences and perplexities, as a table (3 minutes)
+	$(BIN)/python tests/accuracy.py
 
 bench: $(INSTALLED) $(TOOLS) ## rates of the engine and of the package, built in release mode
 	cargo bench $(CARGO_FLAGS) --workspace

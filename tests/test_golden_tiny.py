@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from decoders import TINY, assert_same_bits, decoder, splits
 
+from decoders import TINY, assert_same_bits, decoder, splits
 from rdu.models.generate import Decoder
 
 Golden = dict[str, npt.NDArray[Any]]
@@ -137,13 +137,14 @@ def test_fusion_changes_bits_only_where_it_changes_the_cuts(
     request: pytest.FixtureRequest, folder: Path, golden: Golden, dtype: str
 ) -> None:
     """A kernel of one operator has more PCUs to split its sums over. Equal cuts give equal bits; other cuts add in
-    another order, which is within what that does to the reference itself."""
+    another order, which is within what that does to the reference itself.
+    """
     layer: Decoder = request.getfixturevalue(dtype)
     ids = golden["case1_ids"].tolist()
     op = decoder(folder, dtype=dtype, fusion="op")
     assert len(op.program.sites) > len(layer.program.sites)
     a, b = (d.forward(ids, mode="values").logits for d in (layer, op))
     if splits(op.program) == splits(layer.program):
-        # Rounding is not moved by the cut: a tensor that goes through memory in fp32 is rounded before it is multiplied.
+        # Rounding is not moved by the cut: what goes through memory in fp32 is rounded before it is multiplied.
         assert_same_bits(a, b)
     np.testing.assert_allclose(a, b, rtol=0, atol=FP32_BOUND if dtype == "fp32" else BF16_BOUND)
