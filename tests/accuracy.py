@@ -114,9 +114,7 @@ def _tiny_table() -> None:
 def _smollm2_table(folder: Path) -> None:
     gguf = load("smollm2")
     raw = smollm2_decoder(gguf, "fp32")
-    print(
-        "\nSmolLM2-135M-Instruct on an SN40L socket, fed with the reference's continuation (12 prompts x 64 positions)"
-    )
+    print("\nSmolLM2-135M-Instruct on an SN40L socket, fed with the reference's continuation (12 x 64 positions)")
     print("fp32 of the file's weights against fp32_raw: top-5 logits of 16 steps, and greedy tokens")
     for prompt in prompts():
         logits, golden = teacher_forced(raw, prompt, "fp32_raw"), prompt["modes"]["fp32_raw"]
@@ -147,9 +145,8 @@ def _smollm2_table(folder: Path) -> None:
         difference = fp32.forward(ids, mode="values").logits[-1] - golden["fp32"]
         print(f"  {name}: all logits at the last position, fp32: {np.abs(difference).max():.1e}")
 
-    print(
-        f"perplexity of 8 windows of 512 tokens (references: { {m: reference_perplexity(m) for m in ('fp32', 'bf16mm')} })"
-    )
+    known = ", ".join(f"{mode} {reference_perplexity(mode):.5f}" for mode in ("fp32", "bf16mm"))
+    print(f"perplexity of 8 windows of 512 tokens (references: {known})")
     ids = perplexity_ids(rounded)
     for dtype, d in (("fp32", fp32), ("bf16", bf16)):
         print(f"  {dtype}: {perplexity(d, ids):.5f}")

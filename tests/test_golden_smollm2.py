@@ -28,8 +28,8 @@ LEAST_MARGIN = 1e-3
 
 STORY = (
     ", the city of Nova Haven was a thriving metropolis, with towering skyscrapers and bustling streets. But as the "
-    "years went by, the city began to lose its original essence. The once-blue skies of the planet Earth began to fade, "
-    "and"
+    "years went by, the city began to lose its original essence. The once-blue skies of the planet Earth began to "
+    "fade, and"
 )
 
 
@@ -109,7 +109,7 @@ def test_bf16_diverges_no_more_than_the_reference(bf16: Decoder, forced: dict[st
         theirs.append(prompt["modes"]["hf_bf16"]["vs_fp32_teacher_forced"]["mean_kl"])
     assert 0 < np.mean(ours) <= np.mean(theirs)
     # On each prompt too: we keep sums, norms and the residual in fp32, which the reference rounds.
-    assert all(mine <= reference for mine, reference in zip(ours, theirs, strict=True)), list(zip(ours, theirs))
+    assert np.all(np.array(ours) <= theirs), f"{ours} against {theirs}"
 
 
 @pytest.mark.timeout(600)
