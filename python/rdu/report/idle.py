@@ -9,14 +9,14 @@ from rdu.report.tally import STATES, Tally
 
 # In the order of the page; docs/metrics.md has the definitions.
 CAUSES = {
-    "moving": "moving data at peak rate",
-    "refresh": "channels shut for refresh",
-    "calls": "kernel calls: program and argument load, execute",
-    "drain": "every transfer answered, the call's last units finish",
-    "space": "load units wait for space: buffers full",
-    "memory": "load units wait for memory: latency, queues",
-    "finished": "load units have issued all: the dependency chain runs on",
-    "other": "anything else",
+    "moving": "moving data",
+    "refresh": "refresh",
+    "calls": "kernel calls: program load, arguments, execute",
+    "drain": "drain: memory done, the call is not",
+    "space": "loads wait for space: buffers are full",
+    "memory": "loads wait for memory: latency, queues",
+    "finished": "loads all issued: the dependency chain runs on",
+    "other": "other",
 }
 
 

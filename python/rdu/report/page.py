@@ -10,13 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from rdu.report.idle import CAUSES
+from rdu.report.roofline import HBM
 from rdu.report.tally import STATES
 from rdu.report.units import percent, quantity, seconds
 
 if TYPE_CHECKING:
     from rdu.report.report import Report
 
-BAR = 24
+BAR = 20
 CAUSE_STYLES = {"moving": "green", "refresh": "yellow", "calls": "red"}
 STATE_STYLES = {"busy": "green", "data": "yellow", "space": "cyan", "memory": "magenta", "idle": "dim"}
 
@@ -29,6 +30,7 @@ def page(report: Report) -> RenderableType:
         _memory(report),
         _hbm_time(report),
         _kernels(report),
+        _tiles(report),
         _splits(report),
         _bytes(report),
         _waits(report),
@@ -114,8 +116,8 @@ def _hbm_time(report: Report) -> RenderableType:
 
 
 def _kernels(report: Report) -> RenderableType:
-    columns = ("rows", "calls", "run/call", "bound", "call cost", "HBM", "PCU", "PCUs", "PMUs", "AGCUs")
-    table = _table("Kernels (rows: positions of a call; HBM and PCU: share of peak inside calls)", "kernel", *columns)
+    columns = ("rows", "calls", "run/call", "bound", "call cost", "HBM", "PCU")
+    table = _table("Kernels (rows: positions of a call; HBM, PCU: of peak inside calls)", "kernel", *columns)
     for tally in report.kernels:
         per = report.peaks.clock_hz * tally.calls
         table.add_row(
@@ -125,12 +127,21 @@ def _kernels(report: Report) -> RenderableType:
             seconds(tally.run_cycles / per),
             seconds(report.bound_of(tally).cycles / per),
             seconds(tally.call_cycles / per),
-            percent(report.tier_share(sum(tally.traffic[0]), 0, tally.run_cycles)),
+            percent(report.tier_share(sum(tally.traffic[HBM]), HBM, tally.run_cycles)),
             percent(report.pcu_share(tally.macs, tally.run_cycles)),
-            str(tally.pcus),
-            str(tally.pmus),
-            str(tally.agcus),
         )
+    return table
+
+
+def _tiles(report: Report) -> RenderableType:
+    machine = report.machine
+    table = _table("Tiles that each kernel takes", "kernel", "rows", "PCUs", "PMUs", "AGCUs", "SRAM, high water")
+    for tally in report.kernels:
+        tiles = (tally.pcus, tally.pmus, tally.agcus)
+        row = (str(tally.positions), *map(str, tiles), quantity(tally.high_water_bytes, "B"))
+        table.add_row(tally.name, *row)
+    have = (machine.total_pcus, machine.total_pmus, machine.total_agcus)
+    table.add_row("machine has", "", *map(str, have), quantity(machine.sram_bytes, "B"), style="dim")
     return table
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rdu.report.clocks import clocks
+from rdu.report.clocks import clocks, host_figures
 from rdu.report.idle import hbm_cycles
 from rdu.report.ledger import TIERS, check
 from rdu.report.roofline import Bound, bound, peaks
 from rdu.report.split import Split, splits, top_waits
 from rdu.report.tally import Tally, tallies
-from rdu.report.traffic import Moved, moved
+from rdu.report.traffic import moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rdu.run import Run
 
-PAGE_COLUMNS = 100
+PAGE_COLUMNS = 80
 
 
 class Report:
@@ -57,7 +57,7 @@ class Report:
         self.kernels = tallies(run)
         self.moved = [moved(tally) for tally in self.kernels]
         self.checks = check(run, self.kernels, self.moved, self.peaks)
-        self.clocks = clocks(run, self.peaks)
+        self.clocks = clocks(run, self.peaks.clock_hz)
         self.splits = [splits(tally) for tally in self.kernels]
         self.hbm_cycles = hbm_cycles(self.kernels, self.peaks)
 
@@ -121,7 +121,7 @@ class Report:
         """Everything as plain types; the shape is the same for every run."""
         return {
             "machine": self._machine(),
-            "host": self._host(),
+            "host": host_figures(self.run),
             "roofline": self._bound(self.bound, self.cycles),
             "tiers": [self._tier(tier) for tier in range(len(self.traffic))],
             "hbm_time": {cause: cycles / self.cycles for cause, cycles in self.hbm_cycles.items()},
@@ -154,17 +154,6 @@ class Report:
             "macs": self.macs,
             "weight_bytes": self.run.program.weight_bytes,
             "state_bytes": self.run.program.state_bytes,
-        }
-
-    def _host(self) -> dict[str, Any]:
-        clock = self.clocks
-        return {
-            "elapsed_s": clock.host_elapsed_s,
-            "prefill_s": clock.host_prefill_s,
-            "decode_tokens_per_second": clock.host_decode_tokens_per_second,
-            "seconds_per_token": clock.host_seconds_per_token,
-            "firings": self.run.totals["firings"],
-            "firings_per_second": clock.host_firings_per_second,
         }
 
     def _bound(self, roof: Bound, cycles: int) -> dict[str, Any]:

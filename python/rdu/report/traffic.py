@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
 from typing import TYPE_CHECKING
 
 from rdu.compiler.formats import VECTOR_BYTES
@@ -26,7 +25,10 @@ CONSTANT = "constants"
 
 @dataclass(frozen=True)
 class Moved:
-    """Bytes between memory and the units of one operator; ``kind`` is weights, cache, activations, positions or constants."""
+    """Bytes between memory and the units of one operator.
+
+    ``kind`` is weights, cache, activations, positions (cosines and sines) or constants.
+    """
 
     operator: str
     kind: str
