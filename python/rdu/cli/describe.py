@@ -1,0 +1,60 @@
+"""``rdu describe``: every number of a machine, or what a model is and whether it fits."""
+
+from __future__ import annotations
+
+import click
+
+from rdu.cli import options
+from rdu.cli.progress import waiting
+from rdu.errors import CheckpointError, RequestError
+from rdu.machine import names
+
+
+@click.command("describe")
+@click.argument("name", metavar="MACHINE|MODEL")
+@click.option("--machine", "machine_name", default="sn40l", show_default=True, help="Machine that a model should fit.")
+@options.settings
+@options.dtype
+@click.option("--ctx", "context", type=int, metavar="N", help="Most positions.  [default: the model's, at most 8192]")
+@options.as_json
+@options.cache_dir
+def command(
+    name: str,
+    machine_name: str,
+    settings: tuple[str, ...],
+    dtype: str,
+    context: int | None,
+    as_json: bool,
+    cache_dir: str | None,
+) -> None:
+    """Describe a machine (a name such as sn40l, or a TOML file) or a model (a folder, a .gguf file, a name)."""
+    from rich.console import Console
+
+    if name in names() or name.endswith(".toml"):
+        machine = options.machine_of(name, settings)
+        if as_json:
+            options.print_json(machine.to_dict())
+            return
+        from rdu.report.machine_table import describe
+
+        Console().print(describe(machine))
+        return
+    machine = options.machine_of(machine_name, settings)
+    if context is not None and context < 1:
+        raise RequestError(f"--ctx is {context}; it must be at least 1")
+    from rdu.cli.model_table import description, table
+    from rdu.models import load
+
+    with waiting() as shown:
+        shown.show(f"reading {name}")
+        try:
+            checkpoint = load(name, cache_dir=cache_dir)
+        except CheckpointError as error:
+            if str(error).startswith("no model "):
+                raise CheckpointError(f"{error}. Machines: {', '.join(names())}, or a TOML file") from error
+            raise
+        facts = description(checkpoint, machine, dtype, context)
+    if as_json:
+        options.print_json(facts)
+    else:
+        Console().print(table(facts))

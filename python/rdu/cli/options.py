@@ -1,0 +1,42 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from rdu.errors import MachineError
+from rdu.machine import Machine, read
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
+cache_dir: Decorator = click.option(
+    "--cache-dir", type=click.Path(file_okay=False), metavar="DIR", help="Instead of ~/.cache/rdu."
+)
+settings: Decorator = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a number of the machine; may be repeated."
+)
+dtype: Decorator = click.option(
+    "--dtype", type=click.Choice(["bf16", "fp32"]), default="bf16", show_default=True, help="Element of the weights."
+)
+
+
+def machine_of(name: str, settings: Sequence[str]) -> Machine:
+    """A machine with ``key=value`` settings applied."""
+    changes: dict[str, object] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key.strip():
+            raise MachineError(f"--set {setting!r} is no KEY=VALUE; for example --set hbm.peak_gbps=3000")
+        changes[key.strip()] = value.strip()
+    machine = read(name)
+    return machine.override(changes) if changes else machine
+
+
+def print_json(value: object) -> None:
+    """One JSON object on stdout."""
+    print(json.dumps(value))
