@@ -87,9 +87,9 @@ def perplexity(d: Decoder, ids: Sequence[int]) -> float:
     losses = []
     for start in range(0, len(ids), WINDOW):
         window = list(ids[start : start + WINDOW])
-        predicted = log_softmax(d.forward(window, mode="values").logits[:-1])
-        losses.append(-predicted[np.arange(len(window) - 1), window[1:]])
-    return float(np.exp(np.concatenate(losses).mean()))
+        for logits, target in zip(d.forward(window, mode="values").logits[:-1], window[1:], strict=True):
+            losses.append(-log_softmax(logits)[target])
+    return float(np.exp(np.mean(losses)))
 
 
 def _tiny_table() -> None:

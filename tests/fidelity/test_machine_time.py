@@ -1,0 +1,159 @@
+"""Machine time and bytes are what the shapes say, and nothing else: not the host, not the run, not the mode."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from decoders import decoder
+from rdu.machine import machine
+from rdu.models import Checkpoint, load
+from rdu.models.config import DecoderConfig
+from rdu.models.generate import Decoder
+from rdu.testing.checkpoints import write_folder
+
+VECTOR_BYTES = 64
+CONTEXT = 48
+# Variants that put a different term into the books: grouped heads, widths that fill no vector, tied, biases everywhere,
+# a window, norms of q and k.
+BOOKED = ("s02_gqa", "s08_odd_sizes", "s05_tied", "s06_attn_mlp_bias", "s11_mistral_window", "s12_qwen2", "s13_qwen3")
+
+
+def vectors(width: int, dtype: str) -> int:
+    """64-byte vectors of a row."""
+    return -(-width * (2 if dtype == "bf16" else 4) // VECTOR_BYTES)
+
+
+def booked_bytes(c: DecoderConfig, dtype: str, calls: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """(read, written) by fusion level ``layer`` for calls of (positions, past), from the shapes alone."""
+    lanes = VECTOR_BYTES // (2 if dtype == "bf16" else 4)
+
+    def linear(outputs: int, inputs: int, biased: bool = False) -> int:
+        # A vector holds one column of as many outputs as there are lanes; the bias comes as a row.
+        tiles = -(-outputs // lanes)
+        return tiles * (inputs + biased)
+
+    q, kv = c.heads * c.head_dim, c.kv_heads * c.head_dim
+    weights = 2 * vectors(c.hidden_size, dtype)
+    weights += linear(q, c.hidden_size, c.qkv_bias) + 2 * linear(kv, c.hidden_size, c.qkv_bias)
+    weights += linear(c.hidden_size, q, c.output_bias) + linear(c.hidden_size, c.ffn_size, c.mlp_bias)
+    weights += 2 * linear(c.ffn_size, c.hidden_size, c.mlp_bias)
+    weights += 2 * vectors(c.head_dim, dtype) * c.qk_norm
+    head = vectors(c.hidden_size, dtype) + linear(c.vocab_size, c.hidden_size)
+    read = written = 0
+    for positions, past in calls:
+        boundary = positions * vectors(c.hidden_size, "fp32")
+        row = c.kv_heads * vectors(c.head_dim, dtype)
+        # Embedding, then the residual into each layer and into the head; angles once for q and once for k.
+        read += positions * vectors(c.hidden_size, dtype) + head + (c.layers + 1) * boundary
+        written += (c.layers + 1) * boundary + positions * vectors(c.vocab_size, "fp32")
+        for layer in range(c.layers):
+            window = c.window(layer)
+            seen = past if window is None else min(past, window - 1)
+            read += weights + 2 * positions * vectors(c.head_dim, "fp32") + 2 * seen * row
+            written += 2 * positions * row
+    return read * VECTOR_BYTES, written * VECTOR_BYTES
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", BOOKED)
+def test_hbm_moves_what_the_shapes_say(data_dir: Path, name: str, dtype: str) -> None:
+    """Every weight, cached row and boundary, once a call and to the byte: none is skipped, none moves twice."""
+    d = decoder(data_dir / "tiny" / name, dtype=dtype, context=CONTEXT)
+    ids = [at * 7 % d.checkpoint.config.vocab_size for at in range(35)]
+    session = d.program.session("split").feed(ids[:33])
+    for token in ids[33:]:
+        session.feed([token])
+    calls = [(16, 0), (16, 16), (1, 32), (1, 33), (1, 34)]
+    assert [(step.positions, step.past) for step in session.steps] == calls
+    totals = session.result().totals
+    read, written, _ = totals["traffic"][0]
+    assert (read, written) == booked_bytes(d.checkpoint.config, dtype, calls)
+    assert totals["traffic"][1] == [0, 0, 0], "nothing is kept in DDR"
+    for at in range(2):
+        assert totals["traffic"][0][at] == sum(kernel["traffic"][0][at] for kernel in totals["kernels"])
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return load(write_folder(tmp_path_factory.mktemp("small") / "model"))
+
+
+def test_channels_are_never_busier_than_time_allows(small: Checkpoint) -> None:
+    where = machine("tiny")
+    run = decoder(small, where, context=CONTEXT).forward(list(range(20)))
+    read, written, busy = run.totals["traffic"][0]
+    cycles_per_byte = where.hbm.channels * where.clock_ghz / where.hbm.peak_gbps
+    assert busy <= where.hbm.channels * run.cycles
+    # Every byte takes its channel for exactly its share of the bandwidth.
+    assert busy == pytest.approx((read + written) * cycles_per_byte, rel=1e-3)
+
+
+def test_last_only_saves_the_head(small: Checkpoint) -> None:
+    """A prompt that needs one row of logits computes one, in less time."""
+    d = decoder(small, context=CONTEXT)
+    ids = list(range(40))
+    whole = d.program.session("split").feed(ids).result()
+    last = d.program.session("split").feed(ids, last_only=True).result()
+    assert last.logits.tobytes() == whole.logits[-1:].tobytes()
+    assert last.cycles < whole.cycles
+    assert last.totals["traffic"][0][1] < whole.totals["traffic"][0][1]
+
+
+def test_a_call_costs_what_the_machine_says(small: Checkpoint) -> None:
+    """Program load where the kernel changes, arguments and start always: at op fusion almost every call changes it."""
+    where = machine("tiny")
+    load_cycles = where.cycles(1e3 * (where.call_us(program_load=True) - where.call_us(program_load=False)))
+    start_cycles = where.cycles(1e3 * where.call_us(program_load=False))
+    d = decoder(small, where, context=CONTEXT)
+    session = d.program.session("split").feed([1]).feed([2]).feed([3])
+    kernels = session.result().totals["kernels"]
+    order = [site.kernel for site in d.program.sites] * 3
+    changes = sum(a != b for a, b in zip([None, *order], order, strict=False))
+    assert sum(kernel["calls"] for kernel in kernels) == len(order) == 3 * (small.config.layers + 2)
+    assert sum(kernel["call_cycles"] for kernel in kernels) == changes * load_cycles + len(order) * start_cycles
+
+
+def story(d: Decoder) -> dict[str, object]:
+    run = d.generate(list(range(21)), 6, ignore_eos=True)
+    bits = hashlib.sha256(run.logits.tobytes()).hexdigest()
+    return {"bits": bits, "tokens": run.tokens, "totals": run.totals, "steps": [step.cycles for step in run.steps]}
+
+
+def test_two_runs_are_one(small: Checkpoint) -> None:
+    d = decoder(small, context=CONTEXT)
+    assert story(d) == story(d) == story(decoder(small, context=CONTEXT))
+
+
+CHILD = """
+import json, sys
+from test_machine_time import threaded
+print(json.dumps(threaded(sys.argv[1])))
+"""
+
+
+def threaded(folder: str) -> dict[str, object]:
+    """A run whose operators are large enough for the engine to use its threads."""
+    return story(decoder(folder, machine("sn40l"), dtype="bf16", context=64, block=32))
+
+
+def test_threads_change_nothing(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "wide", config={"hidden_size": 512, "vocab_size": 4096, "num_hidden_layers": 1})
+    here = Path(__file__).parent
+    runs = []
+    for threads in ("1", "2", "5"):
+        paths = [str(here), str(here.parent), *sys.path]
+        environment = os.environ | {"RAYON_NUM_THREADS": threads, "PYTHONPATH": os.pathsep.join(paths)}
+        child = subprocess.run(
+            [sys.executable, "-c", CHILD, str(folder)], env=environment, capture_output=True, text=True, check=False
+        )
+        assert child.returncode == 0, child.stderr
+        runs.append(json.loads(child.stdout))
+    assert runs[0] == runs[1] == runs[2]
