@@ -6,6 +6,7 @@ named, has a shape, and is read only when a program is compiled.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -118,6 +119,8 @@ class Graph:
         self.outputs: list[Tensor] = []
         self.table: Weight | None = None
         self._names: set[str] = set()
+        # By identity, which holds as long as the weight is kept here.
+        self._weights: dict[int, Weight] = {}
         self._block = ""
 
     @contextmanager
@@ -139,19 +142,33 @@ class Graph:
         name : str
         array : array_like, or a function that returns one
             A function is called when a program is compiled, and must then be given with its ``shape``.
+        shape : tuple of int, optional
+            Of an array, what it must be.
         """
-        self._claim(name)
         if callable(array):
             if shape is None:
                 raise GraphError(f"weight {name!r}: a weight that is read later needs its shape")
-            return self._check(Weight(name, shape, array))
-        values = np.asarray(array)
-        return self._check(Weight(name, values.shape, lambda: values))
+            return self._constant(name, shape, array)
+        try:
+            values = np.asarray(array)
+        except ValueError as error:
+            raise GraphError(f"weight {name!r} is no array: {error}") from None
+        if shape is not None and values.shape != tuple(shape):
+            raise GraphError(f"weight {name!r}: the array has shape {values.shape}, not {shape}")
+        return self._constant(name, values.shape, lambda: values)
 
     def position_table(self, name: str, array: Callable[[], Array], shape: tuple[int, int]) -> Weight:
         """Cosines and sines by position, ``(positions, head_dim)``: what every attention of the graph rotates by."""
-        self.table = self.weight(name, array, shape)
-        return self.table
+        if self.table is not None:
+            raise GraphError(f"position table {name!r}: the graph already has {self.table.name!r}; one serves all")
+        if any(op.kind == "attention" for op in self.operators):
+            raise GraphError(f"position table {name!r}: make it before the first attention, which rotates by it")
+        table = self.weight(name, array, shape)
+        self._rank(table, 2)
+        if table.shape[1] % 2:
+            raise GraphError(f"position table {name!r}: {table.shape[1]} columns are not cosines and as many sines")
+        self.table = table
+        return table
 
     def input(self, name: str, width: int) -> Tensor:
         """Rows of ``width`` values that the caller passes."""
@@ -164,6 +181,7 @@ class Graph:
 
     def linear(self, name: str, x: Tensor, weight: Weight, bias: Weight | None = None) -> Tensor:
         """``x @ weight.T + bias`` with weight ``(outputs, inputs)`` and bias ``(outputs,)``."""
+        self._known(x)
         self._rank(weight, 2)
         outputs, inputs = weight.shape
         self._match(name, "input", x.width, f"weight {weight.name!r} {weight.shape}", inputs)
@@ -174,12 +192,13 @@ class Graph:
 
     def norm(self, name: str, x: Tensor, weight: Weight, eps: float) -> Tensor:
         """Root-mean-square norm over groups as long as ``weight`` (the whole row, or one head)."""
+        self._known(x)
         self._rank(weight, 1)
         group = weight.shape[0]
         if x.width % group:
             raise GraphError(f"norm {name!r}: a row of {x.width} is not a whole number of groups of {group}")
-        if not (np.isfinite(eps) and eps >= 0):
-            raise GraphError(f"norm {name!r}: eps is {eps}; it must be finite and not negative")
+        if not (_is_number(eps) and eps >= 0):
+            raise GraphError(f"norm {name!r}: eps is {eps!r}; it must be finite and not negative")
         return self._add("norm", name, x.width, (x,), (weight,), group=group, eps=eps)
 
     def attention(
@@ -201,16 +220,25 @@ class Graph:
         ``window`` limits what a position sees to the last ``window`` positions, itself included. ``interleaved``
         rotates pairs (2i, 2i+1) instead of (i, i + head_dim/2).
         """
-        if heads < 1 or kv_heads < 1 or heads % kv_heads:
+        for what, size in (("heads", heads), ("kv_heads", kv_heads), ("head_dim", head_dim)):
+            if not _is_size(size):
+                raise GraphError(f"attention {name!r}: {what} is {size!r}; it must be a whole number of at least 1")
+        if heads % kv_heads:
             raise GraphError(f"attention {name!r}: {heads} heads cannot share {kv_heads} key-value heads")
         for what, tensor, width in (("q", q, heads), ("k", k, kv_heads), ("v", v, kv_heads)):
+            self._known(tensor)
             self._match(name, what, tensor.width, f"{width} heads of {head_dim}", width * head_dim)
-        if window is not None and window < 1:
-            raise GraphError(f"attention {name!r}: window is {window}; it must be at least 1, or None")
+        if window is not None and not _is_size(window):
+            raise GraphError(
+                f"attention {name!r}: window is {window!r}; it must be a whole number of at least 1, or None"
+            )
+        if scale is not None and not _is_number(scale):
+            raise GraphError(f"attention {name!r}: scale is {scale!r}; it must be a finite number, or None")
         if self.table is not None:
             self._match(name, "position table", self.table.shape[1], "head_dim", head_dim)
         scale = head_dim**-0.5 if scale is None else scale
-        parameters = Attention(heads, kv_heads, head_dim, scale, window, interleaved)
+        window = None if window is None else int(window)
+        parameters = Attention(int(heads), int(kv_heads), int(head_dim), float(scale), window, bool(interleaved))
         return self._add("attention", name, heads * head_dim, (q, k, v), attention=parameters)
 
     def add(self, name: str, a: Tensor, b: Tensor) -> Tensor:
@@ -235,6 +263,8 @@ class Graph:
         self.outputs.append(x)
 
     def _map(self, kind: str, name: str, *inputs: Tensor) -> Tensor:
+        for tensor in inputs:
+            self._known(tensor)
         for other in inputs[1:]:
             self._match(name, repr(inputs[0].name), inputs[0].width, repr(other.name), other.width)
         return self._add(kind, name, inputs[0].width, inputs)
@@ -248,9 +278,7 @@ class Graph:
         weights: tuple[Weight | None, ...] = (),
         **parameters: Any,
     ) -> Tensor:
-        for tensor in inputs:
-            self._known(tensor)
-        if isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1:
+        if not _is_size(width):
             raise GraphError(f"tensor {name!r}: width is {width!r}; it must be a whole number of at least 1")
         self._claim(name)
         output = Tensor(name, int(width))
@@ -268,14 +296,20 @@ class Graph:
         if not any(op.output is tensor for op in reversed(self.operators)):
             raise GraphError(f"tensor {getattr(tensor, 'name', tensor)!r} is not of this graph")
 
-    @staticmethod
-    def _check(weight: Weight) -> Weight:
-        if not weight.shape or any(size < 1 for size in weight.shape):
-            raise GraphError(f"weight {weight.name!r}: shape {weight.shape} has no elements")
+    def _constant(self, name: str, shape: object, read: Callable[[], Array]) -> Weight:
+        sizes = tuple(shape) if isinstance(shape, tuple | list) else ()
+        if not sizes or not all(_is_size(size) for size in sizes):
+            raise GraphError(f"weight {name!r}: shape {shape!r} has no elements; give whole numbers of at least 1")
+        self._claim(name)
+        weight = Weight(name, tuple(int(size) for size in sizes), read)
+        self._weights[id(weight)] = weight
         return weight
 
-    @staticmethod
-    def _rank(weight: Weight, rank: int) -> None:
+    def _rank(self, weight: Weight, rank: int) -> None:
+        if id(weight) not in self._weights:
+            raise GraphError(
+                f"weight {getattr(weight, 'name', weight)!r} is not of this graph; make it with graph.weight"
+            )
         if len(weight.shape) != rank:
             raise GraphError(f"weight {weight.name!r}: shape {weight.shape} must have {rank} dimensions here")
 
@@ -283,3 +317,13 @@ class Graph:
     def _match(name: str, what: str, width: int, other: str, wanted: int) -> None:
         if width != wanted:
             raise GraphError(f"{name!r}: {what} is {width} wide, but {other} wants {wanted}")
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= 1
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return math.isfinite(value)

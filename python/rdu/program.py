@@ -13,7 +13,7 @@ from rdu import _core
 from rdu.errors import RequestError
 from rdu.graph import Array, Graph
 from rdu.machine import Machine
-from rdu.run import Run, Session
+from rdu.run import Run, Session, row_indices
 
 
 @dataclass(frozen=True)
@@ -179,12 +179,29 @@ class Program:
         arrays: dict[str, Array] = {}
         for name in names:
             width = self.boundaries[name].width
-            array = np.ascontiguousarray(inputs[name], dtype=np.float32)
+            array = _numbers(name, inputs[name])
             if array.ndim != 2 or array.shape[1] != width or array.shape[0] < 1:
                 raise RequestError(f"input {name!r} has shape {array.shape}; it must be (positions, {width})")
             arrays[name] = array
-        rows = None if indices is None else np.asarray(indices)
+        looked_up = [op.name for op in self.graph.operators if op.kind == "rows"]
+        if indices is not None and not looked_up:
+            raise RequestError("the graph looks up no rows; run it without indices")
+        if indices is None and looked_up:
+            raise RequestError(f"the graph looks up rows of {looked_up[0]!r}; pass their indices")
+        rows = None if indices is None else row_indices(indices)
         counts = {len(array) for array in arrays.values()} | (set() if rows is None else {len(rows)})
         if len(counts) != 1:
             raise RequestError(f"inputs disagree on the number of positions: {sorted(counts)}")
         return self.session(mode).feed(rows, arrays).result()
+
+
+def _numbers(name: str, values: npt.ArrayLike) -> Array:
+    """An input as float32."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise RequestError(f"input {name!r} is no array: {error}") from None
+    # ml_dtypes registers bfloat16 as kind "V".
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise RequestError(f"input {name!r} is of type {array.dtype}; it must be real numbers")
+    return np.ascontiguousarray(array, dtype=np.float32)

@@ -64,6 +64,8 @@ class Run:
     @property
     def logits(self) -> Array:
         """float32, (positions, vocabulary): the graph's output called ``logits``."""
+        if "logits" not in self.outputs:
+            raise RequestError(f"the run has no output 'logits'; its outputs are {sorted(self.outputs)}")
         return self.outputs["logits"]
 
     @property
@@ -123,8 +125,13 @@ class Session:
         inputs : mapping of name to float32 array (positions, width), optional
         last_only : bool
             Compute outputs of the last position only.
+
+        Raises
+        ------
+        RequestError
+            No positions, rows that are no whole numbers or outside their table, or more than the context.
         """
-        indices = None if rows is None else np.asarray(rows, dtype=np.int64)
+        indices = None if rows is None else row_indices(rows)
         inputs = inputs or {}
         count = len(indices) if indices is not None else len(next(iter(inputs.values())))
         if self.past + count > self.program.context:
@@ -219,6 +226,23 @@ class Session:
         count = -(-width // LANES) * LANES * positions
         tokens = self._core.read(base, count).reshape(-1, positions, LANES)
         return np.ascontiguousarray(tokens.transpose(1, 0, 2).reshape(positions, -1)[:, :width])
+
+
+def row_indices(rows: npt.ArrayLike) -> Array:
+    """Row indices as int64, one per position, at least one; `RequestError` says what they are instead."""
+    try:
+        given = np.asarray(rows)
+    except ValueError as error:
+        raise RequestError(f"row indices (token ids) are no array: {error}") from None
+    if given.ndim != 1 or given.size == 0:
+        raise RequestError(
+            f"row indices (token ids) have shape {given.shape}; give one for each position, at least one"
+        )
+    if given.dtype.kind not in "iu":
+        raise RequestError(f"row indices (token ids) are {given.dtype}; they must be whole numbers below 2^63")
+    if given.dtype.kind == "u" and given.max() > np.iinfo(np.int64).max:
+        raise RequestError(f"row index (token id) {given.max()} is too large; they must be whole numbers below 2^63")
+    return given.astype(np.int64)
 
 
 def _to_tokens(array: Array) -> Array:

@@ -65,6 +65,10 @@ def fuse(graph: Graph, level: str) -> list[Region]:
         raise CompileError("the graph has no operators")
     if not graph.outputs:
         raise CompileError("the graph has no outputs; call graph.output(tensor)")
+    read = {id(tensor) for op in graph.operators for tensor in op.inputs}
+    for op in graph.operators:
+        if op.kind == "input" and id(op.output) not in read:
+            raise CompileError(f"input {op.name!r} is read by no operator; drop it")
     return [_region(graph, group) for group in groups]
 
 
