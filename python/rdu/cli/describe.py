@@ -6,7 +6,7 @@ import click
 
 from rdu.cli import options
 from rdu.cli.progress import waiting
-from rdu.errors import CheckpointError, RequestError
+from rdu.errors import CheckpointError
 from rdu.machine import names
 
 
@@ -15,7 +15,7 @@ from rdu.machine import names
 @click.option("--machine", "machine_name", default="sn40l", show_default=True, help="Machine that a model should fit.")
 @options.settings
 @options.dtype
-@click.option("--ctx", "context", type=int, metavar="N", help="Most positions.  [default: the model's, at most 8192]")
+@options.context
 @options.as_json
 @options.cache_dir
 def command(
@@ -40,8 +40,7 @@ def command(
         Console().print(describe(machine))
         return
     machine = options.machine_of(machine_name, settings)
-    if context is not None and context < 1:
-        raise RequestError(f"--ctx is {context}; it must be at least 1")
+    options.check_context(context)
     from rdu.cli.model_table import description, table
     from rdu.models import load
 

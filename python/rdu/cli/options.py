@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rdu.errors import MachineError
+from rdu.errors import MachineError, RequestError
 from rdu.machine import Machine, read
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -23,6 +23,17 @@ settings: Decorator = click.option(
 dtype: Decorator = click.option(
     "--dtype", type=click.Choice(["bf16", "fp32"]), default="bf16", show_default=True, help="Element of the weights."
 )
+
+
+context: Decorator = click.option(
+    "--ctx", "context", type=int, metavar="N", help="Most positions.  [default: the model's, at most 8192]"
+)
+
+
+def check_context(context: int | None) -> None:
+    """Refuse a context that no sequence fits."""
+    if context is not None and context < 1:
+        raise RequestError(f"--ctx is {context}; it must be at least 1")
 
 
 def machine_of(name: str, settings: Sequence[str]) -> Machine:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How to evaluate; 'values' has no machine time, hence no report.",
 )
-@click.option("--ctx", "context", type=int, metavar="N", help="Most positions.  [default: the model's, at most 8192]")
+@options.context
 @click.option("--temp", "temperature", default=0.0, show_default=True, help="0 takes the most likely token.")
 @click.option(
     "--top-p", default=1.0, show_default=True, help="Sample among the most likely tokens of this probability."
@@ -76,20 +76,21 @@ def command(
     """
     started = time.perf_counter()
     ids = _given(prompt, tokens, system, raw)
+    options.check_context(context)
     machine = options.machine_of(machine_name, settings)
     from rdu.api import compile, load
 
     with waiting() as shown:
         shown.show(f"reading {model}")
         checkpoint = load(model, cache_dir=cache_dir)
-        request = ids if prompt is None else _request(checkpoint, prompt, system, raw)
+        given = ids if prompt is None else request(checkpoint, prompt, system, raw)
         decoder = compile(checkpoint, machine, fusion=fusion, dtype=dtype, context=context, progress=shown.show)
         loaded = time.perf_counter()
         out = Output(shown, quiet=as_json or prompt is None)
         shown.show("reading the prompt")
         try:
             run = decoder.generate(
-                request,
+                given,
                 count,
                 temperature=temperature,
                 top_p=top_p,
@@ -129,9 +130,10 @@ class Output:
         if self._quiet:
             return
         self._shown.clear()
+        # Counted first: Ctrl-C may come between any two of these lines.
+        self.written += len(text)
         sys.stdout.write(text)
         sys.stdout.flush()
-        self.written += len(text)
 
     def end(self) -> None:
         """End the line, if one was begun."""
@@ -161,7 +163,7 @@ def _given(prompt: str | None, tokens: str | None, system: str | None, raw: bool
     return ids
 
 
-def _request(checkpoint: Checkpoint, prompt: str, system: str | None, raw: bool) -> Prompt:
+def request(checkpoint: Checkpoint, prompt: str, system: str | None, raw: bool) -> Prompt:
     """A chat model gets its template unless told otherwise; any other model continues the text."""
     tokenizer = checkpoint.tokenizer
     if raw or tokenizer is None or not tokenizer.has_chat_template:
