@@ -55,13 +55,14 @@ pub(crate) enum Code {
     End { begin: u32 },
 }
 
-/// Flattens `nests` under `arguments` into `code`. Returns false on overflow or a missing argument.
-pub(crate) fn flatten(nests: &[Nest], arguments: &[u64], code: &mut Vec<Code>) -> bool {
+/// Flattens `nests` under `arguments` into `code`; phases are numbered from `first` on. Returns false on overflow or a
+/// missing argument.
+pub(crate) fn flatten(nests: &[Nest], arguments: &[u64], first: usize, code: &mut Vec<Code>) -> bool {
     for nest in nests {
         match nest {
             Nest::Fire { phase, times } => match times.resolve(arguments) {
                 Some(0) => {}
-                Some(times) => code.push(Code::Fire { phase: *phase as u32, times }),
+                Some(times) => code.push(Code::Fire { phase: (first + phase) as u32, times }),
                 None => return false,
             },
             Nest::Loop { body, times } => match times.resolve(arguments) {
@@ -69,7 +70,7 @@ pub(crate) fn flatten(nests: &[Nest], arguments: &[u64], code: &mut Vec<Code>) -
                 Some(times) => {
                     let begin = code.len() as u32;
                     code.push(Code::Begin { times });
-                    if !flatten(body, arguments, code) {
+                    if !flatten(body, arguments, first, code) {
                         return false;
                     }
                     if code.len() as u32 == begin + 1 {
@@ -85,8 +86,8 @@ pub(crate) fn flatten(nests: &[Nest], arguments: &[u64], code: &mut Vec<Code>) -
     true
 }
 
-/// Firings of each phase in the whole of `code`; `None` on overflow.
-pub(crate) fn count(code: &[Code], phases: usize) -> Option<Vec<u64>> {
+/// Firings of each of the `phases` phases from `first` on in the whole of `code`; `None` on overflow.
+pub(crate) fn count(code: &[Code], first: usize, phases: usize) -> Option<Vec<u64>> {
     let mut totals = vec![0u64; phases];
     let mut outer: Vec<u64> = vec![1];
     for op in code {
@@ -96,7 +97,7 @@ pub(crate) fn count(code: &[Code], phases: usize) -> Option<Vec<u64>> {
                 outer.pop();
             }
             Code::Fire { phase, times } => {
-                let total = &mut totals[phase as usize];
+                let total = &mut totals[phase as usize - first];
                 *total = total.checked_add(times.checked_mul(outer[outer.len() - 1])?)?;
             }
         }
@@ -171,14 +172,14 @@ mod tests {
 
     fn walk(nests: &[Nest], arguments: &[u64]) -> Vec<usize> {
         let mut code = Vec::new();
-        assert!(flatten(nests, arguments, &mut code));
+        assert!(flatten(nests, arguments, 7, &mut code));
         let mut cursor = Cursor::new(&code);
         let mut seen = Vec::new();
         while let Some(phase) = cursor.phase(&code) {
-            seen.push(phase);
+            seen.push(phase - 7);
             cursor.advance(&code);
         }
-        let totals = count(&code, 3).unwrap();
+        let totals = count(&code, 7, 3).unwrap();
         for (phase, total) in totals.iter().enumerate() {
             assert_eq!(*total as usize, seen.iter().filter(|&&p| p == phase).count());
         }

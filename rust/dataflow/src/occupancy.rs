@@ -1,23 +1,15 @@
 //! The exact high-water mark of a stream, although its two ends are evaluated at different times.
 
-/// One slot of a stream's ring: when its token is visible, when it was taken and when it was freed.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Slot {
-    pub visible: u64,
-    pub taken: u64,
-    pub freed: u64,
-}
+use crate::ring::Slot;
 
 /// Merges the times at which slots are taken with those at which they are freed, as far as both are known.
 ///
 /// Slots are taken in order and freed in order, so the merge never lags by more than the capacity, and the ring itself
-/// holds all it needs.
+/// holds all it needs. The number of slots is a power of two.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Occupancy {
     taken: u64,
     freed: u64,
-    take_at: usize,
-    free_at: usize,
     high: u64,
 }
 
@@ -25,13 +17,12 @@ impl Occupancy {
     /// Advances the merge: `taken` and `freed` slots are known so far.
     #[inline]
     pub(crate) fn settle(&mut self, slots: &[Slot], taken: u64, freed: u64) {
+        let mask = slots.len() - 1;
         while self.taken < taken && self.freed < freed {
-            if slots[self.free_at].freed <= slots[self.take_at].taken {
+            if slots[self.freed as usize & mask].freed <= slots[self.taken as usize & mask].taken {
                 self.freed += 1;
-                self.free_at = if self.free_at + 1 == slots.len() { 0 } else { self.free_at + 1 };
             } else {
                 self.taken += 1;
-                self.take_at = if self.take_at + 1 == slots.len() { 0 } else { self.take_at + 1 };
                 self.high = self.high.max(self.taken - self.freed);
             }
         }

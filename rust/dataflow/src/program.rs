@@ -5,6 +5,7 @@ use crate::nest::{Code, count, flatten};
 use crate::stream::Stream;
 use crate::unit::{Pattern, Unit};
 use indexmap::IndexSet;
+use std::ops::Range;
 
 /// The most slots that all streams together may really use: 2^27 slots of three timestamps are 3 GiB of host memory.
 const MOST_SLOTS: u64 = 1 << 27;
@@ -16,21 +17,46 @@ pub struct Call {
     pub indices: Vec<u64>,
 }
 
-/// Units joined by streams.
+/// One end that a firing touches: the unit's input or output index, the stream there, and the tokens moved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    pub index: usize,
+    pub stream: usize,
+    pub rate: u64,
+}
+
+/// A phase as the engine runs it: what it costs, and its ends as ranges of `Program::ends`.
 #[derive(Clone, Debug)]
+pub(crate) struct Action {
+    pub ii: u64,
+    pub latency: u64,
+    pub transfer: Option<usize>,
+    pub consume: Range<usize>,
+    pub produce: Range<usize>,
+    /// Number of the phase within its unit.
+    pub phase: usize,
+}
+
+/// Units joined by streams.
+#[derive(Clone, Debug, Default)]
 pub struct Program {
     pub(crate) units: Vec<Unit>,
     pub(crate) streams: Vec<Stream>,
     /// Per unit: the stream at each input and output.
-    pub(crate) inputs: Vec<Vec<usize>>,
-    pub(crate) outputs: Vec<Vec<usize>>,
+    inputs: Vec<Vec<usize>>,
+    outputs: Vec<Vec<usize>>,
+    /// The phases of all units, one unit after another, and where each unit's begin.
+    pub(crate) actions: Vec<Action>,
+    first_action: Vec<usize>,
+    /// The ends of all phases, one phase after another.
+    pub(crate) ends: Vec<End>,
 }
 
 /// A program with the arguments of one call.
 pub struct Bound<'a> {
     pub(crate) program: &'a Program,
     pub(crate) code: Vec<Vec<Code>>,
-    /// Ring size of each stream: its capacity, or all the tokens it ever carries where that is less.
+    /// Slots that each stream really uses: its capacity, or all the tokens it ever carries where that is less.
     pub(crate) slots: Vec<usize>,
     pub(crate) call: &'a Call,
 }
@@ -63,7 +89,32 @@ impl Program {
         for (at, unit) in units.iter().enumerate() {
             check_unit(unit, &inputs[at], &outputs[at], &streams)?;
         }
-        Ok(Program { units, streams, inputs, outputs })
+        let mut program = Program { units, streams, inputs, outputs, ..Program::default() };
+        program.flatten();
+        Ok(program)
+    }
+
+    /// Lays the phases out one after another, with streams instead of end indices: what the engine walks.
+    fn flatten(&mut self) {
+        for (at, unit) in self.units.iter().enumerate() {
+            self.first_action.push(self.actions.len());
+            for (number, phase) in unit.phases.iter().enumerate() {
+                let mut resolve = |rates: &[(usize, u32)], streams: &[usize]| {
+                    let first = self.ends.len();
+                    let end = |&(index, rate): &(usize, u32)| End { index, stream: streams[index], rate: rate.into() };
+                    self.ends.extend(rates.iter().map(end));
+                    first..self.ends.len()
+                };
+                self.actions.push(Action {
+                    ii: phase.ii,
+                    latency: phase.latency,
+                    transfer: phase.transfer,
+                    consume: resolve(&phase.consume, &self.inputs[at]),
+                    produce: resolve(&phase.produce, &self.outputs[at]),
+                    phase: number,
+                });
+            }
+        }
     }
 
     pub fn units(&self) -> &[Unit] {
@@ -94,14 +145,14 @@ impl Program {
         for (at, unit) in self.units.iter().enumerate() {
             let arguments = || BuildError::Arguments { unit: unit.name.clone(), given: call.arguments.len() };
             let mut code = Vec::new();
-            if !flatten(&unit.nest, &call.arguments, &mut code) {
+            if !flatten(&unit.nest, &call.arguments, self.first_action[at], &mut code) {
                 return Err(arguments());
             }
             let beyond = |pattern: &Pattern| pattern.argument.is_some_and(|argument| argument >= call.arguments.len());
             if unit.port.as_ref().is_some_and(|port| port.patterns.iter().any(beyond)) {
                 return Err(arguments());
             }
-            let totals = count(&code, unit.phases.len()).ok_or_else(arguments)?;
+            let totals = count(&code, self.first_action[at], unit.phases.len()).ok_or_else(arguments)?;
             for (phase, &firings) in unit.phases.iter().zip(&totals) {
                 bound = bound.saturating_add(cycles(firings, phase.ii, phase.latency));
                 add(&phase.consume, firings, &self.inputs[at], &mut consumed)?;

@@ -8,12 +8,13 @@
 use crate::counters::{Counters, Run, StreamTotals, UnitTotals};
 use crate::deadlock::{Wait, explain};
 use crate::error::RunError;
-use crate::nest::{Cursor, Phase};
-use crate::occupancy::{Occupancy, Slot};
+use crate::nest::Cursor;
 use crate::operator::{Firing, Operator, Tokens};
 use crate::port::{Memory, Request};
-use crate::program::{Bound, Program};
-use std::collections::VecDeque;
+use crate::program::{Action, Bound, Program};
+use crate::ring::Ring;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Firings before the first poll of the watch; a firing that moves long tokens may take a millisecond.
@@ -39,26 +40,6 @@ pub fn run_with_values(
     Engine::<true>::new(bound, memory, operators).run(watch)
 }
 
-/// A stream in motion. Token n lies in slot n modulo the ring's length.
-struct Ring {
-    slots: Vec<Slot>,
-    /// Tokens whose slot is taken, whose arrival is known, and that were consumed; ever.
-    taken: u64,
-    visible: u64,
-    consumed: u64,
-    /// Ring positions of the next token to take, to become visible and to consume.
-    take_at: usize,
-    visible_at: usize,
-    consume_at: usize,
-    /// Tokens (or slots) that a blocked consumer (producer) needs; 0 when it is not blocked here.
-    data_needed: u64,
-    space_needed: u64,
-    /// Filled by a load unit: waiting for its tokens is waiting for memory.
-    from_memory: bool,
-    occupancy: Occupancy,
-    values: Vec<f32>,
-}
-
 /// A unit in motion.
 struct State {
     cursor: Cursor,
@@ -69,15 +50,41 @@ struct State {
     first: u64,
     end: u64,
     waits: Option<Wait>,
-    /// Requests issued, and the cycle of the last one; completion times of the last `outstanding` ones; how many are answered.
-    issued: u64,
-    asked: u64,
-    answered: u64,
-    answers: Vec<u64>,
+}
+
+/// A load or store unit's door to memory.
+struct Door {
     /// Per address pattern: relocated base and transfers so far.
     patterns: Vec<(u64, u64)>,
-    /// Firings under way to memory, oldest first: their phase.
-    flying: VecDeque<u32>,
+    /// Requests that memory has not served yet, oldest first, each with the phase of its firing.
+    asked: VecDeque<(Request, usize)>,
+    last_cycle: u64,
+    issued: u64,
+    answered: u64,
+    /// When the last `outstanding` answers came.
+    answers: Vec<u64>,
+}
+
+impl Door {
+    /// When one more request may be in flight; `None` if that is not known yet.
+    #[inline]
+    fn room(&self) -> Option<u64> {
+        let most = self.answers.len() as u64;
+        match self.issued.checked_sub(most) {
+            None => Some(0),
+            Some(before) => (before < self.answered).then(|| self.answers[(before % most) as usize]),
+        }
+    }
+
+    /// Notes an answer; answers are handed on in order of issue, so a later one waits for the earlier.
+    fn answer(&mut self, done: u64) -> u64 {
+        let most = self.answers.len() as u64;
+        let last = self.answered.checked_sub(1).map_or(0, |last| self.answers[(last % most) as usize]);
+        let done = done.max(last);
+        self.answers[(self.answered % most) as usize] = done;
+        self.answered += 1;
+        done
+    }
 }
 
 struct Engine<'a, const VALUES: bool> {
@@ -87,8 +94,11 @@ struct Engine<'a, const VALUES: bool> {
     operators: &'a mut [Box<dyn Operator>],
     rings: Vec<Ring>,
     states: Vec<State>,
-    ready: VecDeque<u32>,
-    pending: Vec<Request>,
+    /// One for each unit; empty for a unit that only computes.
+    doors: Vec<Option<Door>>,
+    ready: Vec<u32>,
+    /// Units whose oldest request waits to be served, by its cycle.
+    pending: BinaryHeap<Reverse<(u64, usize)>>,
     firings: u64,
     inputs: Tokens,
     outputs: Tokens,
@@ -98,49 +108,38 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
     fn new(bound: &'a Bound<'a>, memory: &'a mut dyn Memory, operators: &'a mut [Box<dyn Operator>]) -> Self {
         let program = bound.program;
         let ring = |(at, stream): (usize, &crate::stream::Stream)| {
-            let len = bound.slots[at];
-            let initial = stream.initial as usize % len;
-            Ring {
-                slots: vec![Slot::default(); len],
-                taken: stream.initial,
-                visible: stream.initial,
-                consumed: 0,
-                take_at: initial,
-                visible_at: initial,
-                consume_at: 0,
-                data_needed: 0,
-                space_needed: 0,
-                from_memory: program.units[stream.from.0].port.is_some(),
-                occupancy: Occupancy::default(),
-                values: if VALUES { vec![0.0; len * stream.lanes] } else { Vec::new() },
-            }
+            let from_memory = program.units[stream.from.0].port.is_some();
+            Ring::new(stream, bound.slots[at], from_memory, VALUES)
         };
-        let state = |(at, unit): (usize, &crate::unit::Unit)| {
-            let port = unit.port.as_ref();
+        let state = |code: &Vec<_>| State {
+            cursor: Cursor::new(code),
+            ready: 0,
+            counters: Counters::default(),
+            firings: 0,
+            first: 0,
+            end: 0,
+            waits: None,
+        };
+        let door = |unit: &crate::unit::Unit| {
+            let port = unit.port.as_ref()?;
             let base = |p: &crate::unit::Pattern| {
                 p.base.wrapping_add(p.argument.map_or(0, |argument| bound.call.arguments[argument]))
             };
-            State {
-                cursor: Cursor::new(&bound.code[at]),
-                ready: 0,
-                counters: Counters::default(),
-                firings: 0,
-                first: 0,
-                end: 0,
-                waits: None,
+            Some(Door {
+                patterns: port.patterns.iter().map(|pattern| (base(pattern), 0)).collect(),
+                asked: VecDeque::new(),
+                last_cycle: 0,
                 issued: 0,
-                asked: 0,
                 answered: 0,
-                answers: vec![0; port.map_or(0, |port| port.outstanding)],
-                patterns: port.map_or(Vec::new(), |port| port.patterns.iter().map(|p| (base(p), 0)).collect()),
-                flying: VecDeque::new(),
-            }
+                answers: vec![0; port.outstanding],
+            })
         };
         Engine {
             rings: program.streams.iter().enumerate().map(ring).collect(),
-            states: program.units.iter().enumerate().map(state).collect(),
+            states: bound.code.iter().map(state).collect(),
+            doors: program.units.iter().map(door).collect(),
             ready: (0..program.units.len() as u32).collect(),
-            pending: Vec::new(),
+            pending: BinaryHeap::new(),
             firings: 0,
             inputs: Tokens::default(),
             outputs: Tokens::default(),
@@ -156,7 +155,7 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
         // Only how often the watch is polled follows the clock of the host, never a result.
         let (mut polled, mut stride, mut next_poll) = (Instant::now(), POLL, POLL);
         loop {
-            while let Some(unit) = self.ready.pop_front() {
+            while let Some(unit) = self.ready.pop() {
                 while self.fire(unit as usize)? {
                     if self.firings >= next_poll {
                         if !watch(self.firings) {
@@ -178,14 +177,19 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
     /// Fires `unit` once if it can, by the firing rule; otherwise notes what it waits for.
     #[inline]
     fn fire(&mut self, unit: usize) -> Result<bool, RunError> {
-        let program = self.program;
         let code = &self.bound.code[unit];
         let Some(at) = self.states[unit].cursor.phase(code) else {
             self.states[unit].waits = None;
             return Ok(false);
         };
-        let phase = &program.units[unit].phases[at];
-        let Some((data, space, memory)) = self.constraints(unit, phase) else { return Ok(false) };
+        let phase = &self.program.actions[at];
+        let (data, space, memory) = match self.constraints(unit, phase) {
+            Ok(times) => times,
+            Err(wait) => {
+                self.states[unit].waits = Some(wait);
+                return Ok(false);
+            }
+        };
 
         let state = &mut self.states[unit];
         let start = state.ready.max(data).max(space).max(memory);
@@ -207,200 +211,123 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
         state.cursor.advance(code);
         self.firings += 1;
 
-        let transfer = phase.transfer.map(|pattern| (pattern, self.request(unit, pattern, start + phase.latency)));
+        let (free, done) = (start + phase.ii, start + phase.latency);
+        let transfer = phase.transfer.map(|pattern| (pattern, self.request(unit, pattern, at, done)));
         if VALUES {
             self.compute(unit, at, transfer)?;
         }
-        self.consume(unit, phase, start + phase.ii);
-        self.produce(unit, phase, start, transfer.is_none().then_some(start + phase.latency));
-        if transfer.is_some() {
-            self.states[unit].flying.push_back(at as u32);
+        for end in &self.program.ends[phase.consume.clone()] {
+            let ring = &mut self.rings[end.stream];
+            if ring.consume(end.rate, free) {
+                self.ready.push(ring.from as u32);
+            }
+        }
+        for end in &self.program.ends[phase.produce.clone()] {
+            let ring = &mut self.rings[end.stream];
+            ring.take(end.rate, start);
+            // The tokens of a load leave when memory answers.
+            if transfer.is_none() && ring.arrive(end.rate, done) {
+                self.ready.push(ring.to as u32);
+            }
         }
         Ok(true)
     }
 
-    /// When the last token, slot and answer needed are there (0 if none is needed); `None` if one is not known yet.
+    /// When the last token, slot and answer needed are there (0 if none is needed), or what is not known yet.
     #[inline]
-    fn constraints(&mut self, unit: usize, phase: &Phase) -> Option<(u64, u64, u64)> {
+    fn constraints(&mut self, unit: usize, phase: &Action) -> Result<(u64, u64, u64), Wait> {
         let (mut data, mut space, mut memory) = (0, 0, 0);
-        for &(input, rate) in &phase.consume {
-            let stream = self.program.inputs[unit][input];
-            let ring = &mut self.rings[stream];
-            let need = u64::from(rate);
-            if ring.visible - ring.consumed < need {
-                ring.data_needed = need;
-                self.states[unit].waits = Some(Wait::Data(stream));
-                return None;
-            }
+        for end in &self.program.ends[phase.consume.clone()] {
+            let ring = &mut self.rings[end.stream];
+            let Some(there) = ring.tokens(end.rate) else {
+                ring.tokens_needed = end.rate;
+                return Err(Wait::Data(end.stream));
+            };
             let last = if ring.from_memory { &mut memory } else { &mut data };
-            let mut at = ring.consume_at;
-            for _ in 0..rate {
-                *last = (*last).max(ring.slots[at].visible);
-                at = if at + 1 == ring.slots.len() { 0 } else { at + 1 };
-            }
+            *last = there.max(*last);
         }
-        for &(output, rate) in &phase.produce {
-            let stream = self.program.outputs[unit][output];
-            let ring = &mut self.rings[stream];
-            let need = u64::from(rate);
-            let len = ring.slots.len();
-            if len as u64 - (ring.taken - ring.consumed) < need {
-                ring.space_needed = need;
-                self.states[unit].waits = Some(Wait::Space(stream));
-                return None;
-            }
-            if rate > 0 {
-                // Slots are freed in order, so the last one needed is free last. A slot never used is free at 0.
-                space = space.max(ring.slots[(ring.take_at + rate as usize - 1) % len].freed);
-            }
+        for end in &self.program.ends[phase.produce.clone()] {
+            let ring = &mut self.rings[end.stream];
+            let Some(free) = ring.space(end.rate) else {
+                ring.slots_needed = end.rate;
+                return Err(Wait::Space(end.stream));
+            };
+            space = free.max(space);
         }
-        if phase.transfer.is_some() {
-            let state = &mut self.states[unit];
-            let most = state.answers.len() as u64;
-            if state.issued - state.answered == most {
-                state.waits = Some(Wait::Memory);
-                return None;
-            }
-            if state.issued >= most {
-                memory = memory.max(state.answers[(state.issued % most) as usize]);
-            }
+        if phase.transfer.is_some()
+            && let Some(door) = &self.doors[unit]
+        {
+            memory = door.room().ok_or(Wait::Memory)?.max(memory);
         }
-        Some((data, space, memory))
+        Ok((data, space, memory))
     }
 
-    /// Issues the transfer of this firing and returns its address.
-    fn request(&mut self, unit: usize, transfer: usize, cycle: u64) -> u64 {
-        let Some(port) = &self.program.units[unit].port else { return 0 };
-        let state = &mut self.states[unit];
-        let pattern = &port.patterns[transfer];
-        let (base, count) = &mut state.patterns[transfer];
-        let address = pattern.address(*base, *count, &self.bound.call.indices);
+    /// Issues a transfer and returns its address.
+    fn request(&mut self, unit: usize, pattern: usize, phase: usize, cycle: u64) -> u64 {
+        let (Some(port), Some(door)) = (&self.program.units[unit].port, &mut self.doors[unit]) else { return 0 };
+        let spec = &port.patterns[pattern];
+        let (base, count) = &mut door.patterns[pattern];
+        let address = spec.address(*base, *count, &self.bound.call.indices);
         *count += 1;
-        state.issued += 1;
+        door.issued += 1;
         // Requests leave in order of issue, also when a later firing has the shorter latency.
-        let cycle = cycle.max(state.asked);
-        state.asked = cycle;
-        let (unit, tier) = (unit as u32, port.tier as u32);
-        self.pending.push(Request { cycle, unit, tier, write: port.write, address, bytes: pattern.bytes });
+        door.last_cycle = cycle.max(door.last_cycle);
+        let (cycle, tier) = (door.last_cycle, port.tier as u32);
+        if door.asked.is_empty() {
+            self.pending.push(Reverse((cycle, unit)));
+        }
+        let bytes = spec.bytes;
+        door.asked.push_back((Request { cycle, unit: unit as u32, tier, write: port.write, address, bytes }, phase));
         address
     }
 
-    /// Takes this firing's tokens; their slots are free for the producer from `free` + credit latency.
-    #[inline]
-    fn consume(&mut self, unit: usize, phase: &Phase, free: u64) {
-        for &(input, rate) in &phase.consume {
-            let stream = self.program.inputs[unit][input];
-            let (credit, from) = (self.program.streams[stream].credit, self.program.streams[stream].from.0);
-            let ring = &mut self.rings[stream];
-            for _ in 0..rate {
-                ring.slots[ring.consume_at].freed = free + credit;
-                ring.consume_at = if ring.consume_at + 1 == ring.slots.len() { 0 } else { ring.consume_at + 1 };
-                ring.consumed += 1;
-                ring.occupancy.settle(&ring.slots, ring.taken, ring.consumed);
-            }
-            if ring.space_needed > 0 && ring.slots.len() as u64 - (ring.taken - ring.consumed) >= ring.space_needed {
-                ring.space_needed = 0;
-                self.ready.push_back(from as u32);
-            }
-        }
-    }
-
-    /// Takes slots at `start`; the tokens leave at `done`, or when memory answers if that is not known yet.
-    #[inline]
-    fn produce(&mut self, unit: usize, phase: &Phase, start: u64, done: Option<u64>) {
-        for &(output, rate) in &phase.produce {
-            let stream = self.program.outputs[unit][output];
-            let ring = &mut self.rings[stream];
-            for _ in 0..rate {
-                ring.slots[ring.take_at].taken = start;
-                ring.take_at = if ring.take_at + 1 == ring.slots.len() { 0 } else { ring.take_at + 1 };
-                ring.taken += 1;
-                ring.occupancy.settle(&ring.slots, ring.taken, ring.consumed);
-            }
-            if let Some(done) = done {
-                self.arrive(stream, rate, done);
-            }
-        }
-    }
-
-    /// `rate` tokens are visible on `stream` from `done` + its latency.
-    #[inline]
-    fn arrive(&mut self, stream: usize, rate: u32, done: u64) {
-        let spec = &self.program.streams[stream];
-        let ring = &mut self.rings[stream];
-        for _ in 0..rate {
-            ring.slots[ring.visible_at].visible = done + spec.latency;
-            ring.visible_at = if ring.visible_at + 1 == ring.slots.len() { 0 } else { ring.visible_at + 1 };
-        }
-        ring.visible += u64::from(rate);
-        if ring.data_needed > 0 && ring.visible - ring.consumed >= ring.data_needed {
-            ring.data_needed = 0;
-            self.ready.push_back(spec.to.0 as u32);
-        }
-    }
-
-    /// Serves, in order of time, every pending request that nothing still unknown can precede.
+    /// Serves, in order of time, every request that nothing still unknown can precede.
     fn answer(&mut self) {
-        // A stable sort keeps the order of issue, and runs fast over the sorted stretch that each unit leaves.
-        self.pending.sort_by_key(|request| (request.cycle, request.unit));
-        let horizon = self.pending[0].cycle + self.memory.lookahead();
-        let count = self.pending.partition_point(|request| request.cycle < horizon);
-        let pending = std::mem::take(&mut self.pending);
-        for request in &pending[..count] {
-            let done = self.memory.serve(request);
-            let unit = request.unit as usize;
+        let horizon = self.pending.peek().map_or(0, |Reverse((first, _))| first + self.memory.lookahead());
+        while let Some(&Reverse((cycle, unit))) = self.pending.peek()
+            && cycle < horizon
+        {
+            self.pending.pop();
+            let Some(door) = &mut self.doors[unit] else { continue };
+            let Some((request, phase)) = door.asked.pop_front() else { continue };
+            if let Some((next, _)) = door.asked.front() {
+                self.pending.push(Reverse((next.cycle, unit)));
+            }
+            let done = door.answer(self.memory.serve(&request));
             let state = &mut self.states[unit];
-            // Answers are handed on in order of issue: a later one waits for the earlier.
-            let most = state.answers.len() as u64;
-            let last = if state.answered == 0 { 0 } else { state.answers[((state.answered - 1) % most) as usize] };
-            let done = done.max(last);
-            state.answers[(state.answered % most) as usize] = done;
-            state.answered += 1;
             state.end = state.end.max(done);
             if state.waits == Some(Wait::Memory) {
                 state.waits = None;
-                self.ready.push_back(request.unit);
+                self.ready.push(unit as u32);
             }
-            if let Some(at) = state.flying.pop_front() {
-                let phase = &self.program.units[unit].phases[at as usize];
-                for &(output, rate) in &phase.produce {
-                    self.arrive(self.program.outputs[unit][output], rate, done);
+            for end in &self.program.ends[self.program.actions[phase].produce.clone()] {
+                let ring = &mut self.rings[end.stream];
+                if ring.arrive(end.rate, done) {
+                    self.ready.push(ring.to as u32);
                 }
             }
         }
-        self.pending = pending;
-        self.pending.drain(..count);
     }
 
     /// Moves values through the unit's operator.
-    fn compute(&mut self, unit: usize, phase_at: usize, transfer: Option<(usize, u64)>) -> Result<(), RunError> {
-        let phase = &self.program.units[unit].phases[phase_at];
+    fn compute(&mut self, unit: usize, at: usize, transfer: Option<(usize, u64)>) -> Result<(), RunError> {
+        let Action { consume, produce, phase, .. } = self.program.actions[at].clone();
+        let (consume, produce) = (&self.program.ends[consume], &self.program.ends[produce]);
         self.inputs.clear();
         self.outputs.clear();
-        for &(input, rate) in &phase.consume {
-            let stream = self.program.inputs[unit][input];
-            let (ring, lanes) = (&self.rings[stream], self.program.streams[stream].lanes);
-            let values = self.inputs.open(input, rate as usize * lanes);
-            for (token, to) in values.chunks_exact_mut(lanes).enumerate() {
-                let slot = (ring.consume_at + token) % ring.slots.len();
-                to.copy_from_slice(&ring.values[slot * lanes..(slot + 1) * lanes]);
-            }
+        for end in consume {
+            let ring = &self.rings[end.stream];
+            ring.read_values(self.inputs.open(end.index, end.rate as usize * ring.lanes()));
         }
-        for &(output, rate) in &phase.produce {
-            let lanes = self.program.streams[self.program.outputs[unit][output]].lanes;
-            self.outputs.open(output, rate as usize * lanes);
+        for end in produce {
+            self.outputs.open(end.index, end.rate as usize * self.rings[end.stream].lanes());
         }
-        let firing = Firing { phase: phase_at, transfer, inputs: &self.inputs, outputs: &mut self.outputs };
+        let firing = Firing { phase, transfer, inputs: &self.inputs, outputs: &mut self.outputs };
         self.operators[unit]
             .fire(firing)
             .map_err(|what| RunError::Value { unit: self.program.units[unit].name.clone(), what })?;
-        for &(output, _) in &phase.produce {
-            let stream = self.program.outputs[unit][output];
-            let (ring, lanes) = (&mut self.rings[stream], self.program.streams[stream].lanes);
-            for (token, from) in self.outputs.get(output).chunks_exact(lanes).enumerate() {
-                let slot = (ring.take_at + token) % ring.slots.len();
-                ring.values[slot * lanes..(slot + 1) * lanes].copy_from_slice(from);
-            }
+        for end in produce {
+            self.rings[end.stream].write_values(self.outputs.get(end.index));
         }
         Ok(())
     }
@@ -419,10 +346,11 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
             first_cycle: state.first,
             end_cycle: state.end,
         });
-        let streams = self.rings.into_iter().zip(&self.program.streams).map(|(ring, stream)| StreamTotals {
-            tokens: ring.taken - stream.initial,
-            high_water: ring.occupancy.high_water(&ring.slots, ring.taken, ring.consumed),
-        });
+        let streams = self
+            .rings
+            .into_iter()
+            .zip(&self.program.streams)
+            .map(|(ring, stream)| StreamTotals { tokens: ring.taken - stream.initial, high_water: ring.high_water() });
         Ok(Run { cycles, firings: self.firings, units: units.collect(), streams: streams.collect() })
     }
 }

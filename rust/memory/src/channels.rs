@@ -43,8 +43,9 @@ pub struct Channels {
     burst_ticks: u64,
     interval_ticks: u64,
     refresh_ticks: u64,
-    /// When each channel is free again.
+    /// When each channel is free again, and when the refresh begins that it meets next (or is in).
     free: Vec<u64>,
+    refresh: Vec<u64>,
     busy_ticks: u128,
     traffic: Traffic,
 }
@@ -76,8 +77,10 @@ impl Channels {
             return wrong("refresh_interval_cycles", device.refresh_interval_cycles, rule);
         }
         let free = vec![0; device.channels as usize];
+        let stagger = |channel| u128::from(interval_ticks) * u128::from(channel) / u128::from(device.channels);
+        let refresh = (0..device.channels).map(|channel| stagger(channel) as u64).collect();
         let traffic = Traffic::default();
-        Ok(Channels { device, burst_ticks, interval_ticks, refresh_ticks, free, busy_ticks: 0, traffic })
+        Ok(Channels { device, burst_ticks, interval_ticks, refresh_ticks, free, refresh, busy_ticks: 0, traffic })
     }
 
     pub fn device(&self) -> &Device {
@@ -113,23 +116,20 @@ impl Channels {
         let round = granule / channels;
         // The multiplier is 2^64 divided by the golden ratio: neighbouring rounds land far apart.
         let turn = if self.device.hashed { round.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32 } else { 0 };
-        ((granule % channels + turn % channels) % channels) as usize
+        ((granule + turn) % channels) as usize
     }
 
     /// The first tick from `begin` on at which a burst fits between two refreshes of the channel.
-    fn clear_of_refresh(&self, channel: usize, begin: u64) -> u64 {
+    fn clear_of_refresh(&mut self, channel: usize, begin: u64) -> u64 {
         if self.interval_ticks == 0 {
             return begin;
         }
-        let phase = (u128::from(self.interval_ticks) * channel as u128 / u128::from(self.device.channels)) as u64;
-        let since = (begin + self.interval_ticks - phase) % self.interval_ticks;
-        if since < self.refresh_ticks {
-            begin + self.refresh_ticks - since
-        } else if since + self.burst_ticks > self.interval_ticks {
-            begin + self.interval_ticks - since + self.refresh_ticks
-        } else {
-            begin
+        let next = &mut self.refresh[channel];
+        if begin >= *next + self.refresh_ticks {
+            let over = (begin - *next - self.refresh_ticks) / self.interval_ticks + 1;
+            *next += over * self.interval_ticks;
         }
+        if begin + self.burst_ticks > *next { *next + self.refresh_ticks } else { begin }
     }
 
     pub fn traffic(&self) -> Traffic {
