@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -320,3 +324,22 @@ def test_more_than_the_machine_can_do_is_found(run: Run, key: str, value: float,
 
 def test_a_ledger_error_is_a_failed_run_and_not_bad_input() -> None:
     assert issubclass(LedgerError, rdu.errors.RunError)
+
+
+# --- the examples ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("tensor_graph", r"largest difference from NumPy: \S+e-0[678]\n"),
+        ("slow_buffers", r"1024 vectors: .* HBM waits for space 0%[^%]*\n(.*\n)+ +1 vectors: .* space [1-9]\d%"),
+        pytest.param("decode", r"as described: (.*)\n.*3600.*\n.*hardware.*\n", marks=pytest.mark.smollm2),
+    ],
+)
+def test_an_example_runs(name: str, shown: str) -> None:
+    root = Path(__file__).resolve().parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(Path(rdu.__file__).parent.parent)}
+    command = [sys.executable, str(root / "examples" / f"{name}.py")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert re.search(shown, done.stdout), done.stdout
