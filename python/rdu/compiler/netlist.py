@@ -50,6 +50,7 @@ class Unit:
     phases: list[Json] = field(default_factory=list)
     nest: list[Json] = field(default_factory=list)
     _open: list[list[Json]] = field(default_factory=list)
+    _never: int = 0
     _phase_index: dict[tuple[object, ...], int] = field(default_factory=dict)
     tile: tuple[int, int] = (0, 0)
 
@@ -81,7 +82,7 @@ class Unit:
         most_in = max((rate for _, rate in consume), default=0)
         ii = max(ii, most_out * self.link_cycles, most_in * self.link_cycles, 1)
         latency += max(most_out - 1, 0) * self.link_cycles
-        if times == 0:
+        if times == 0 or self._never:
             return
         key = (ii, latency, tuple(consume), tuple(produce), transfer)
         if key not in self._phase_index:
@@ -94,11 +95,13 @@ class Unit:
 
     @contextmanager
     def loop(self, times: Times) -> Iterator[None]:
-        """Firings appended inside repeat ``times`` times."""
+        """Firings appended inside repeat ``times`` times; a loop of none leaves no phase, whose rates would count."""
         self._open.append([])
+        self._never += times == 0
         yield
+        self._never -= times == 0
         body = self._open.pop()
-        if body and times != 0:
+        if body:
             (self._open[-1] if self._open else self.nest).append({"body": body, "times": times})
 
 

@@ -204,6 +204,8 @@ def _plan(op: Operator, low: Lowering, a: Attention, past: int) -> None:
     for which in "kv":
         cache = {"base": 0, "argument": net.argument(f"{which}.{low.cache(op)}.write")}
         net.plan.append({"op": "append", "x": made[which], "cache": cache, "head_dim": a.head_dim})
+    # Rows leave mix rounded, as its stream is, even where the tensor then goes on in fp32.
+    rounded, out = net.tensor(op.output.width, operand), low.values(op.output, low.elements[id(op.output)])
     net.plan.append(
         {
             "op": "weigh",
@@ -216,6 +218,7 @@ def _plan(op: Operator, low: Lowering, a: Attention, past: int) -> None:
             "scale": a.scale,
             "window": a.window,
             "element": operand,
-            "out": low.values(op.output, low.elements[id(op.output)]),
+            "out": rounded,
         }
     )
+    net.plan.append({"op": "map", "function": "copy", "inputs": [rounded], "out": out})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rdu.compiler.context import Lowering
 from rdu.compiler.formats import VECTOR_BYTES, lanes
-from rdu.compiler.netlist import Flow, Unit
+from rdu.compiler.netlist import Unit
 from rdu.graph import Operator
 
 
@@ -95,28 +95,30 @@ def _gather(op: Operator, low: Lowering, tile_tokens: int, biased: bool) -> Unit
     gather.inputs = parts * units + biased
     flow = low.publish(op.output, gather, "f32")
 
-    def fire(u: int, tokens: int) -> None:
-        consume = [(s * units + u, tile_tokens) for s in range(parts)]
+    def fire(tile: int, tokens: int, outputs: list[int]) -> None:
+        consume = [(s * units + tile % units, tile_tokens) for s in range(parts)]
         consume += [(parts * units, 1)] if biased else []
-        produce = [(output, tokens) for output in _whole(flow)]
+        produce = [(output, tokens) for output in outputs]
         gather.fire(1, consume=consume, produce=produce, latency=low.pipeline)
 
     def write() -> None:
+        # In fp32 the macs of a split sum take their parts of the tensor, cut at its tiles; rounded flows are cut later.
         per_tile = lanes(low.form.operand) // lanes("f32")
-        # The last tile may be only partly there: it is fired on its own.
-        last = flow.chunks - (shape.tiles - 1) * per_tile
-        rounds, rest = divmod(shape.tiles - 1, units)
-        with gather.loop(rounds):
-            for u in range(units):
-                fire(u, tile_tokens)
-        for u in range(rest):
-            fire(u, tile_tokens)
-        fire(rest, last * low.positions)
+        last = shape.tiles - 1
+        for first, end, outputs in flow.segments():
+            tile, stop = first // per_tile, min(-(-end // per_tile), last)
+            while tile < stop and tile % units:
+                fire(tile, tile_tokens, outputs)
+                tile += 1
+            rounds = max(stop - tile, 0) // units
+            with gather.loop(rounds):
+                for u in range(units):
+                    fire(u, tile_tokens, outputs)
+            for rest in range(tile + rounds * units, stop):
+                fire(rest, tile_tokens, outputs)
+            if end == flow.chunks:
+                # The last tile may be only partly there: it is fired on its own.
+                fire(last, (flow.chunks - last * per_tile) * low.positions, outputs)
 
     low.writers.append(write)
     return gather
-
-
-def _whole(flow: Flow) -> list[int]:
-    """Outputs of a flow that nobody takes in part (fp32 flows are always taken whole)."""
-    return [output for output, _, _ in flow.taps]
