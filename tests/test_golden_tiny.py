@@ -104,10 +104,11 @@ def test_any_block_gives_the_same_bits(
     assert_same_bits(other.forward(ids, mode="values").logits, reference.forward(ids, mode="values").logits)
 
 
+@pytest.mark.parametrize("fusion", ["layer", "op"])
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
-def test_modes_agree(request: pytest.FixtureRequest, golden: Golden, dtype: str) -> None:
+def test_modes_agree(request: pytest.FixtureRequest, folder: Path, golden: Golden, dtype: str, fusion: str) -> None:
     """Values on tokens, values in blocks, no time at all: the same bits; and the same cycles where there is time."""
-    d: Decoder = request.getfixturevalue(dtype)
+    d: Decoder = request.getfixturevalue(dtype) if fusion == "layer" else decoder(folder, dtype=dtype, fusion=fusion)
     ids, tail = golden["case1_ids"].tolist(), golden["case1_greedy_ids"].tolist()[:2]
     runs = {}
     for mode in ("step", "split", "values"):
