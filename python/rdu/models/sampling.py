@@ -32,24 +32,33 @@ class Sampler:
     _random: np.random.Generator = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            raise RequestError(f"temperature is {self.temperature}; it must be finite and at least 0 (0 is greedy)")
-        if not 0 < self.top_p <= 1:
-            raise RequestError(f"top_p is {self.top_p}; it must be above 0 and at most 1")
+        if not (_is_number(self.temperature) and self.temperature >= 0):
+            raise RequestError(f"temperature is {self.temperature!r}; it must be finite and at least 0 (0 is greedy)")
+        if not (_is_number(self.top_p) and 0 < self.top_p <= 1):
+            raise RequestError(f"top_p is {self.top_p!r}; it must be above 0 and at most 1")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise RequestError(f"seed is {self.seed!r}; it must be a whole number of at least 0")
         self._random = np.random.Generator(np.random.PCG64(self.seed))
 
     def choose(self, logits: npt.NDArray[Any]) -> int:
         """The next token id; ``logits`` has shape (vocabulary,)."""
-        if np.isnan(logits).any():
+        # NaN and +inf spread to the maximum; -inf is a token that never comes.
+        if not np.isfinite(logits.max()):
             raise RequestError("the logits are not numbers; does the checkpoint hold NaN weights?")
         if self.temperature == 0:
             return int(np.argmax(logits))
-        scaled = logits.astype(np.float64) / self.temperature
-        weights = np.exp(scaled - scaled.max())
+        # Differences first: at a tiny temperature the quotients may overflow, to -inf and a weight of 0.
+        below = logits.astype(np.float64) - float(logits.max())
+        with np.errstate(over="ignore"):
+            weights = np.exp(below / self.temperature)
         order = np.argsort(-weights, kind="stable")
         cumulative = np.cumsum(weights[order] / weights.sum())
         kept = int(np.searchsorted(cumulative, self.top_p)) + 1
         chances = weights[order[:kept]]
         return int(self._random.choice(order[:kept], p=chances / chances.sum()))
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return math.isfinite(value)
