@@ -87,7 +87,7 @@ def command(
         decoder = compile(checkpoint, machine, fusion=fusion, dtype=dtype, context=context, progress=shown.show)
         loaded = time.perf_counter()
         out = Output(shown, quiet=as_json or prompt is None)
-        shown.show("reading the prompt")
+        shown.show("decoding" if out.quiet else "reading the prompt")
         try:
             run = decoder.generate(
                 given,
@@ -122,12 +122,12 @@ class Output:
 
     def __init__(self, shown: Waiting, quiet: bool) -> None:
         self._shown = shown
-        self._quiet = quiet
+        self.quiet = quiet
         self.written = 0
 
     def piece(self, text: str) -> None:
         """Write a piece at once."""
-        if self._quiet:
+        if self.quiet:
             return
         self._shown.clear()
         # Counted first: Ctrl-C may come between any two of these lines.
