@@ -152,9 +152,15 @@ class Decoder:
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt in any of its three forms."""
-        messages = not isinstance(prompt, str) and any(isinstance(part, Mapping) for part in prompt)
-        if not isinstance(prompt, str) and not messages:
-            return self._ids(prompt)
+        if not isinstance(prompt, str | Sequence | np.ndarray) or isinstance(prompt, bytes | bytearray):
+            raise RequestError(f"a prompt is text, token ids or chat messages, not {prompt!r}")
+        messages: list[dict[str, str]] = []
+        if not isinstance(prompt, str):
+            messages = [dict(part) for part in prompt if isinstance(part, Mapping)]
+            if not messages:
+                return self._ids(prompt)
+            if len(messages) != len(prompt):
+                raise RequestError("the prompt mixes chat messages with something else; give one or the other")
         tokenizer = self.checkpoint.tokenizer
         if tokenizer is None:
             note = self.checkpoint.tokenizer_note
@@ -163,9 +169,11 @@ class Decoder:
             if not prompt:
                 raise RequestError("the prompt is empty; give at least one character")
             return self._ids(tokenizer.encode(prompt))
-        return self._ids(tokenizer.chat_ids([dict(part) for part in prompt if isinstance(part, Mapping)]))
+        return self._ids(tokenizer.chat_ids(messages))
 
     def _ids(self, tokens: Sequence[object]) -> list[int]:
+        if not isinstance(tokens, Sequence | np.ndarray):
+            raise RequestError(f"tokens are a sequence of whole numbers, not {tokens!r}")
         ids = list(tokens)
         if not ids:
             raise RequestError("the prompt is empty; give at least one token")
