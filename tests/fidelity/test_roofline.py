@@ -161,6 +161,37 @@ def test_no_phase_moves_more_than_a_link_carries(
                 assert phase["latency"] >= (last - 1) * link_cycles
 
 
+# Inputs whose tokens a unit multiplies: weights, or rows of keys and values (0 holds queries, or the weights of rows).
+MULTIPLIED = {"mac": {0}, "dot": {1, 2}, "mix": {1, 2}}
+
+
+@pytest.mark.parametrize("flops", [32, 64, 512])
+@pytest.mark.parametrize("positions", [1, 3, 16])
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_no_pcu_multiplies_faster_than_it_can(small: Checkpoint, dtype: str, positions: int, flops: int) -> None:
+    """Of every firing that multiplies: its multiply-adds, two operations each, fit its interval, exactly."""
+    where = varied({"pcu.bf16_flops_per_cycle" if dtype == "bf16" else "pcu.fp32_flops_per_cycle": flops})
+    program = decoder(small, where, dtype=dtype, context=CONTEXT).program
+    lanes = 32 if dtype == "bf16" else 16
+    shared = small.config.heads // small.config.kv_heads
+    seen = set()
+    for site in program.sites:
+        lowered = program.kernel(site.kernel, positions, (positions,) * len(site.inputs)).lowered
+        for unit, spec in zip(lowered.units, lowered.description["units"], strict=True):
+            if unit.role not in MULTIPLIED:
+                continue
+            # A vector of weights meets every position; a cached row meets every position of every head that shares it.
+            macs = lanes * positions * (1 if unit.role == "mac" else shared)
+            assert unit.macs == macs
+            for phase in spec["phases"]:
+                if MULTIPLIED[unit.role] & {end for end, _ in phase["consume"]}:
+                    seen.add(unit.role)
+                    assert phase["ii"] * flops >= 2 * macs
+                    tokens = max(count for _, count in [*phase["consume"], *phase["produce"]])
+                    assert phase["ii"] == max(-(-2 * macs // flops), tokens)
+    assert seen == set(MULTIPLIED)
+
+
 @pytest.mark.parametrize("positions", [1, 7])
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 @pytest.mark.parametrize("fusion", ["layer", "op"])
