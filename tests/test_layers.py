@@ -108,6 +108,8 @@ FORBIDDEN = {
     "serve": frozenset({"_core", "cli"}),
     "cli": frozenset({"_core"}),
     "": frozenset({"_core", "cli"}),
+    # `python -m rdu` is the command: the one module that starts it.
+    "__main__": frozenset({"_core"}),
 }
 # Where a module is not listed above (an own small layer such as a test kit): the rules that hold for all.
 ELSEWHERE = frozenset({"_core", "cli"})

@@ -10,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rdu import _core
+from rdu._core import Image
 from rdu.errors import RequestError
 from rdu.graph import Array, Graph
 from rdu.machine import Machine
 from rdu.run import Run, Session, row_indices
+
+__all__ = ["Boundary", "Cache", "Image", "Loaded", "Lowered", "Program", "Reporter", "Site"]
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class Program:
     turns: tuple[int, int] | None
     weight_bytes: int
     state_bytes: int
-    image: _core.Image
+    image: Image
     lower: Callable[[int, int, tuple[int, ...]], Lowered]
     reporter: Reporter | None = None
     _kernels: dict[tuple[int, int, tuple[int, ...]], Loaded] = field(default_factory=dict)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from rdu import _core
 from rdu.compiler.allocate import Allocation
 from rdu.compiler.formats import Format, row_bytes
 from rdu.compiler.fuse import Region
 from rdu.errors import CompileError
 from rdu.graph import Array, Weight
+from rdu.program import Image
 
 Progress = Callable[[str, int, int], None]
 
@@ -23,12 +23,12 @@ def fill(
     context: int,
     form: Format,
     progress: Progress | None,
-) -> _core.Image:
+) -> Image:
     """Read every weight once and write it where `allocate` put it.
 
     ``progress`` is called with ("weights", bytes done, bytes in all).
     """
-    image = _core.Image()
+    image = Image()
     regions = list(placed)
     total = sum(allocation.weight_bytes for _, allocation, _ in regions)
     done = 0

@@ -12,10 +12,10 @@ CAUSES = {
     "moving": "moving data",
     "refresh": "refresh",
     "calls": "kernel calls: program load, arguments, execute",
-    "drain": "drain: memory done, the call is not",
+    "drain": "drain: all is read, the dependency chain runs on",
     "space": "loads wait for space: buffers are full",
     "memory": "loads wait for memory: latency, queues",
-    "finished": "loads all issued: the dependency chain runs on",
+    "finished": "some loads are done, others still read",
     "other": "other",
 }
 

@@ -36,6 +36,7 @@ struct Tiers<'a> {
     channels: &'a mut [Channels],
     /// Machine time at which the kernel started.
     origin: u64,
+    /// When the last read was answered.
     last_answer: u64,
 }
 
@@ -48,7 +49,9 @@ impl Memory for Tiers<'_> {
         let Some(tier) = self.channels.get_mut(request.tier as usize) else { return request.cycle + 1 };
         let done = tier.transfer(self.origin + request.cycle, request.address, request.bytes, request.write);
         let done = done - self.origin;
-        self.last_answer = self.last_answer.max(done);
+        if !request.write {
+            self.last_answer = self.last_answer.max(done);
+        }
         done
     }
 }

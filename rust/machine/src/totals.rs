@@ -27,7 +27,7 @@ pub struct Totals {
     pub run_cycles: u64,
     /// Cycles of loading its program and its arguments and of starting it.
     pub call_cycles: u64,
-    /// Cycles after the last answer of a memory, until the call ended.
+    /// Cycles after memory had answered the last read, until the call ended.
     pub drain_cycles: u64,
     /// What the call asked of each tier.
     pub traffic: Vec<Traffic>,
