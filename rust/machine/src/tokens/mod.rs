@@ -15,6 +15,21 @@ use rdu_dataflow::{Call, Operator};
 use serde::Deserialize;
 use std::sync::{Arc, Mutex};
 
+/// What a unit needs to know to score keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DotSpec {
+    pub head_dim: usize,
+    /// Query rows of each position.
+    pub group: usize,
+    pub positions: usize,
+    pub scale: f32,
+    pub window: Option<usize>,
+    /// The argument that says how many keys are cached.
+    pub past: usize,
+    pub element: Element,
+}
+
 /// The operator of one unit, as the compiler describes it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
@@ -64,15 +79,7 @@ pub enum TokenOp {
         out: Element,
     },
     /// Scores of held queries (input 0) against key rows (inputs 1: cached, 2: of this call).
-    Dot {
-        head_dim: usize,
-        group: usize,
-        scale: f32,
-        window: Option<usize>,
-        past: usize,
-        element: Element,
-        positions: usize,
-    },
+    Dot(DotSpec),
     /// Softmax of each row of scores, once all are there.
     Softmax {
         rows: usize,
@@ -111,15 +118,13 @@ impl TokenOp {
             TokenOp::Flatten { width, head_dim, from, positions, out } => {
                 Box::new(rows::Flatten::new(width, head_dim, from, positions, out))
             }
-            TokenOp::Dot { head_dim, group, scale, window, past, element, positions } => {
-                let past = call.arguments.get(past).copied().unwrap_or(0) as usize;
-                Box::new(weigh::Dot::new(head_dim, group, scale, window, past, element, positions))
+            TokenOp::Dot(ref spec) => {
+                let past = call.arguments.get(spec.past).copied().unwrap_or(0) as usize;
+                Box::new(weigh::Dot::new(spec.clone(), past))
             }
             TokenOp::Softmax { rows, out } => Box::new(weigh::Softmax::new(rows, out)),
             TokenOp::Mix { rows, head_dim, element } => Box::new(weigh::Mix::new(rows, head_dim, element)),
-            TokenOp::Map { function, positions, out } => {
-                Box::new(rows::Map { function, positions, out: rows::Flat::new(out, positions) })
-            }
+            TokenOp::Map { function, positions, out } => Box::new(rows::Map { function, positions, out }),
         }
     }
 }

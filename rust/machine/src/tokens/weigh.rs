@@ -1,18 +1,14 @@
 //! Weighing cached rows in three kinds of unit: scores, their softmax, and the weighted sum.
 
-use super::Packed;
+use super::{DotSpec, Packed};
 use crate::kernel::Element;
 use rdu_dataflow::{Firing, Operator};
 
 /// Scores of each held query against one key row after another. A key that a query may not see scores -inf.
 pub struct Dot {
-    head_dim: usize,
-    group: usize,
-    scale: f32,
-    window: Option<usize>,
+    spec: DotSpec,
+    /// Keys that the cache holds before those of this call.
     past: usize,
-    element: Element,
-    positions: usize,
     queries: Vec<f32>,
     key: Vec<f32>,
     /// Key rows completed.
@@ -20,17 +16,8 @@ pub struct Dot {
 }
 
 impl Dot {
-    pub fn new(
-        head_dim: usize,
-        group: usize,
-        scale: f32,
-        window: Option<usize>,
-        past: usize,
-        element: Element,
-        positions: usize,
-    ) -> Self {
-        let (queries, key) = (Vec::new(), Vec::new());
-        Dot { head_dim, group, scale, window, past, element, positions, queries, key, rows: 0 }
+    pub fn new(spec: DotSpec, past: usize) -> Self {
+        Dot { spec, past, queries: Vec::new(), key: Vec::new(), rows: 0 }
     }
 }
 
@@ -42,18 +29,18 @@ impl Operator for Dot {
         if firing.outputs.is_empty() {
             return Ok(());
         }
-        let key = Packed::new(&self.key, self.element)?;
-        let row = self.head_dim.div_ceil(self.element.lanes()) * self.element.lanes();
+        let key = Packed::new(&self.key, self.spec.element)?;
+        let row = self.spec.head_dim.div_ceil(self.spec.element.lanes()) * self.spec.element.lanes();
         let at = self.rows;
         firing.outputs.multicast(|out| {
             out.fill(0.0);
-            for (r, out) in out.iter_mut().enumerate().take(self.group * self.positions) {
-                let last = self.past + r / self.group;
-                let visible = at <= last && self.window.is_none_or(|window| last - at < window);
+            for (r, out) in out.iter_mut().enumerate().take(self.spec.group * self.spec.positions) {
+                let last = self.past + r / self.spec.group;
+                let visible = at <= last && self.spec.window.is_none_or(|window| last - at < window);
                 let query = self.queries.get(r * row..(r + 1) * row).ok_or("keys ahead of queries")?;
                 *out = if visible {
                     let score = rdu_kernels::dot(query, key.as_vectors()).map_err(|error| error.to_string())?;
-                    score * self.scale
+                    score * self.spec.scale
                 } else {
                     f32::NEG_INFINITY
                 };
