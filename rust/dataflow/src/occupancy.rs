@@ -1,6 +1,12 @@
 //! The exact high-water mark of a stream, although its two ends are evaluated at different times.
 
-use crate::ring::Slot;
+/// One slot: when it was taken, when its token is visible, and when it was freed again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Slot {
+    pub taken: u64,
+    pub visible: u64,
+    pub freed: u64,
+}
 
 /// Merges the times at which slots are taken with those at which they are freed, as far as both are known.
 ///

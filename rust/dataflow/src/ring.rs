@@ -1,15 +1,7 @@
 //! A stream in motion: which tokens are where, and the timestamps that the firing rule asks for.
 
-use crate::occupancy::Occupancy;
+use crate::occupancy::{Occupancy, Slot};
 use crate::stream::Stream;
-
-/// One slot: when it was taken, when its token is visible, and when it was freed again.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Slot {
-    pub taken: u64,
-    pub visible: u64,
-    pub freed: u64,
-}
 
 /// Token n of the stream lies in slot n modulo the number of slots, a power of two of at least the capacity.
 pub(crate) struct Ring {

@@ -6,45 +6,6 @@ use crate::tokens::TokenOp;
 use rdu_dataflow::{Program, Stream, Unit};
 use serde::Deserialize;
 
-/// The two element types of streams and memory.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Element {
-    Bf16,
-    F32,
-}
-
-impl From<Element> for rdu_kernels::Element {
-    fn from(element: Element) -> Self {
-        match element {
-            Element::Bf16 => rdu_kernels::Element::Bf16,
-            Element::F32 => rdu_kernels::Element::F32,
-        }
-    }
-}
-
-impl Element {
-    pub fn lanes(self) -> usize {
-        rdu_kernels::Element::from(self).lanes()
-    }
-}
-
-/// An address that a call argument may relocate.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct Address {
-    pub base: u64,
-    #[serde(default)]
-    pub argument: Option<usize>,
-}
-
-impl Address {
-    pub fn resolve(self, arguments: &[u64]) -> u64 {
-        let argument = self.argument.and_then(|argument| arguments.get(argument));
-        self.base.wrapping_add(argument.copied().unwrap_or(0))
-    }
-}
-
 /// A kernel as it crosses from the compiler.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

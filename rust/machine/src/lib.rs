@@ -1,7 +1,10 @@
 //! The emulated machine = dataflow + memory + kernels: runs mapped kernels, call by call.
 
+pub mod address;
 pub mod contents;
+pub mod element;
 pub mod error;
+pub mod function;
 pub mod kernel;
 pub mod plan;
 pub mod session;

@@ -1,12 +1,15 @@
 //! The values of a call as blocked kernels: whole tensors at a time, in the order of addition that the tokens have.
 
+use crate::address::Address;
 use crate::contents::Contents;
+use crate::element::Element;
 use crate::error::MachineError;
-use crate::kernel::{Address, Element, Kernel};
+use crate::function::{Function, rotate};
+use crate::kernel::Kernel;
 use rayon::prelude::*;
 use rdu_dataflow::{Call, Pattern, RunError};
 use rdu_kernels as kernels;
-use rdu_kernels::{Linear, Pairing};
+use rdu_kernels::Linear;
 use serde::Deserialize;
 
 /// Multiply-adds between two polls of the watch: a few milliseconds.
@@ -20,37 +23,6 @@ const THREADED_MACS: usize = 1 << 19;
 pub struct TensorSpec {
     pub width: usize,
     pub element: Element,
-}
-
-/// An elementwise function.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum Function {
-    Copy,
-    Add,
-    Mul,
-    Silu,
-    SiluMul,
-}
-
-impl Function {
-    /// y = f(inputs), all of one length.
-    pub fn apply(self, inputs: &[&[f32]], y: &mut [f32]) -> Result<(), kernels::KernelError> {
-        match (self, inputs) {
-            (Function::Add, [a, b]) => kernels::add(a, b, y)?,
-            (Function::Mul, [a, b]) => kernels::mul(a, b, y)?,
-            (Function::SiluMul, [a, b]) => kernels::silu_mul(a, b, y)?,
-            (_, inputs) => {
-                if let Some(x) = inputs.first() {
-                    y.copy_from_slice(&x[..y.len()]);
-                }
-                if self == Function::Silu {
-                    kernels::silu(y);
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// One blocked step. Tensors are named by index; operands in memory by address.
@@ -272,13 +244,6 @@ pub fn flat_tokens(width: usize, positions: usize) -> impl Iterator<Item = (usiz
         let range = chunk * lanes..((chunk + 1) * lanes).min(width);
         (0..positions).map(move |p| (p, range.clone()))
     })
-}
-
-/// Rotates one head by a row of cosines and sines.
-pub fn rotate(head: &mut [f32], turn: &[f32], interleaved: bool) -> Result<(), kernels::KernelError> {
-    let pairing = if interleaved { Pairing::Interleaved } else { Pairing::Half };
-    let half = head.len() / 2;
-    kernels::rotate(head, &turn[..half], &turn[half..head.len()], pairing)
 }
 
 fn weigh(

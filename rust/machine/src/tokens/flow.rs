@@ -1,7 +1,7 @@
 //! Units that move tokens and do not change them.
 
 use crate::contents::Contents;
-use crate::kernel::Element;
+use crate::element::Element;
 use rdu_dataflow::{Firing, Operator};
 use std::sync::{Arc, Mutex};
 

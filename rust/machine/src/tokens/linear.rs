@@ -1,7 +1,7 @@
 //! A linear operator in two kinds of unit: macs, and the gather that joins them.
 
 use super::Packed;
-use crate::kernel::Element;
+use crate::element::Element;
 use rdu_dataflow::{Firing, Operator};
 
 /// One weight vector a firing against activations held on chip; a tile of outputs after the whole reduced dimension.

@@ -9,8 +9,8 @@ mod rows;
 mod weigh;
 
 use crate::contents::Contents;
-use crate::kernel::Element;
-use crate::plan::Function;
+use crate::element::Element;
+use crate::function::Function;
 use rdu_dataflow::{Call, Operator};
 use serde::Deserialize;
 use std::sync::{Arc, Mutex};

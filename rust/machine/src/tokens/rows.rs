@@ -1,7 +1,7 @@
 //! Units that collect a tensor, transform it, and send it in the order that the next units take.
 
-use crate::kernel::Element;
-use crate::plan::{Function, rotate};
+use crate::element::Element;
+use crate::function::{Function, rotate};
 use rdu_dataflow::{Firing, Operator, Tokens};
 
 /// How a row-major matrix is cut into tokens.

@@ -1,7 +1,7 @@
 //! Weighing cached rows in three kinds of unit: scores, their softmax, and the weighted sum.
 
 use super::{DotSpec, Packed};
-use crate::kernel::Element;
+use crate::element::Element;
 use rdu_dataflow::{Firing, Operator};
 
 /// Scores of each held query against one key row after another. A key that a query may not see scores -inf.
