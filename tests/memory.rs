@@ -64,6 +64,13 @@ fn a_refresh_blocks_until_its_last_cycle() {
 }
 
 #[test]
+fn a_refresh_of_no_length_is_none() {
+    let device = Device { refresh_interval_cycles: 6, refresh_cycles: 0, ..device() };
+    // Bursts of 4 cycles would hardly fit between instants 6 cycles apart.
+    assert!(streaming_rate(device) > 63.99);
+}
+
+#[test]
 fn impossible_devices_are_named() {
     let cases = [
         (Device { channels: 0, ..device() }, "channels"),

@@ -22,7 +22,7 @@ pub struct Device {
     pub bytes_per_second: u64,
     pub clock_hz: u64,
     pub latency_cycles: u64,
-    /// Cycles between two refreshes of a channel; 0 for a memory that needs none.
+    /// Cycles between two refreshes of a channel, and what one takes; a 0 in either: a memory that needs none.
     pub refresh_interval_cycles: u64,
     pub refresh_cycles: u64,
 }
@@ -70,8 +70,8 @@ impl Channels {
         let Ok(burst_ticks) = u64::try_from(burst_ticks) else {
             return wrong("bytes_per_second", device.bytes_per_second, "enough to move a burst in 2^48 cycles");
         };
-        let interval_ticks = device.refresh_interval_cycles.saturating_mul(TICKS);
         let refresh_ticks = device.refresh_cycles.saturating_mul(TICKS);
+        let interval_ticks = if refresh_ticks == 0 { 0 } else { device.refresh_interval_cycles.saturating_mul(TICKS) };
         if interval_ticks > 0 && refresh_ticks.saturating_add(burst_ticks) > interval_ticks {
             let rule = "long enough for a refresh and one burst";
             return wrong("refresh_interval_cycles", device.refresh_interval_cycles, rule);
