@@ -73,7 +73,12 @@ def allocate(region: Region, machine: Machine, form: Format, positions: int, con
         chosen = {name: _spread(tiles, inner, vectors, lanes(form.operand)) for name, (tiles, inner) in shapes.items()}
         buffers = {name: min(linear.vectors_per_unit, most) for name, linear in chosen.items()}
         pcus = fixed_pcus + sum(linear.macs for linear in chosen.values())
-        pmus = fixed_pmus + sum(linear.macs * -(-buffers[name] // per_pmu) for name, linear in chosen.items())
+        held = {
+            name: -(-chunks(linear.inner, form.operand) // linear.splits) * positions for name, linear in chosen.items()
+        }
+        pmus = fixed_pmus + sum(
+            linear.macs * -(-(buffers[name] + held[name]) // per_pmu) for name, linear in chosen.items()
+        )
         if pcus <= machine.total_pcus and pmus <= machine.total_pmus:
             result.linears, result.buffer_vectors = chosen, buffers
             return result

@@ -194,12 +194,14 @@ class Netlist:
     def tap(self, flow: Flow, target: Unit, first: int = 0, end: int | None = None, *, whole: bool = False) -> None:
         """Let ``target`` take chunks ``first`` to ``end`` of ``flow`` at a fresh input.
 
-        The stream holds two chunks, or with ``whole`` the whole tensor: where several tensors meet, one may be there
-        long before another, and what cannot be put down blocks its producer, in the end what is waited for.
+        The stream holds two chunks, or with ``whole`` all of them: for a target that may have to wait for something
+        else. What cannot be put down blocks its producer, and behind a gather its macs and the AGCUs that feed them, in
+        the end what is waited for. With the order of loads (`issue_loads`) this is why no program stops.
         """
-        depth = flow.chunks * self.positions if whole else max(self.fifo, 2 * self.positions)
+        last = flow.chunks if end is None else end
+        depth = max(self.fifo, (last - first if whole else 2) * self.positions)
         stream = self.connect(flow.unit, target, flow.element, depth, buffer=whole)
-        flow.taps.append((stream.output, first, flow.chunks if end is None else end))
+        flow.taps.append((stream.output, first, last))
 
     def load(self, operator: str, pattern: Json, element: Element, times: Times) -> Load:
         """Ask for vectors from memory."""

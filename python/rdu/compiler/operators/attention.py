@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rdu.compiler.context import Lowering
 from rdu.compiler.formats import VECTOR_BYTES, chunks, lanes
-from rdu.compiler.netlist import Count, Json, Unit
+from rdu.compiler.netlist import Count, Json, Load, Unit
 from rdu.graph import Attention, Operator, Tensor
 
 PAST = "past"
@@ -31,6 +31,7 @@ def lower(op: Operator, low: Lowering) -> None:
     flatten = net.unit(f"{op.local_name}.flatten", op.local_name, "align", _flatten_op(op, low, a), pcus=1)
     flatten.pmus = low.pmus(p * op.output.width * 4)
     outs: dict[str, list[list[int]]] = {"q": [], "k": [], "v": []}
+    values: list[Load] = []
     for head in range(a.kv_heads):
         name = f"{op.local_name}.{head}"
         macs = lanes(form.operand) * rows
@@ -58,13 +59,15 @@ def lower(op: Operator, low: Lowering) -> None:
         outs["k"].append([net.connect(aligned["k"], dot, form.operand, p * per_head).output])
         net.connect(dot, softmax, "f32", 2 * chunks(rows, "f32"))
         net.connect(softmax, mix, form.operand, 2 * chunks(rows, form.operand))
-        _cached(op, low, f"{name}.v", "v", head, mix)
+        values.append(_cached(op, low, f"{name}.v", "v", head, mix))
         outs["v"].append([net.connect(aligned["v"], mix, form.operand, p * per_head).output])
         net.connect(mix, flatten, form.operand, rows * per_head)
 
         _dot_nest(dot, low, rows, per_head)
         _softmax_nest(softmax, low, rows)
         _mix_nest(mix, low, rows, per_head)
+    # Values are wanted when a head's scores are all there; until then they must not stand before another head's keys.
+    net.loads = [load for load in net.loads if load not in values] + values
     for which in ("k", "v"):
         store = _store(op, low, which, a)
         out = net.connect(aligned[which], store, form.operand, max(net.fifo, 2 * per_head)).output
@@ -97,11 +100,13 @@ def _align(op: Operator, low: Lowering, which: str, x: Tensor, rotated: bool, a:
     unit.pmus = low.pmus(low.positions * x.width * 4)
     flow = low.flow(x, "f32")
     low.netlist.tap(flow, unit)
+    turns = chunks(a.head_dim, "f32") * low.positions
     if rotated:
-        turns = chunks(a.head_dim, "f32") * low.positions
         low.load_into(op, unit, unit.new_input(), _turns(low, a), "f32", turns, turns)
-        unit.fire(turns, consume=[(1, 1)])
+    # The tensor first: its macs are waiting to send it, and the rows of the table are loaded after their weights.
     unit.fire(flow.chunks, consume=[(0, low.positions)])
+    if rotated:
+        unit.fire(turns, consume=[(1, 1)])
     return unit
 
 
@@ -121,7 +126,7 @@ def _flatten_op(op: Operator, low: Lowering, a: Attention) -> Json:
     }
 
 
-def _cached(op: Operator, low: Lowering, name: str, which: str, head: int, unit: Unit) -> None:
+def _cached(op: Operator, low: Lowering, name: str, which: str, head: int, unit: Unit) -> Load:
     """Rows of one head from the cache, through a PMU buffer, into ``unit``."""
     a, form = op.attention, low.form
     assert a is not None
@@ -134,7 +139,9 @@ def _cached(op: Operator, low: Lowering, name: str, which: str, head: int, unit:
     low.netlist.connect(buffer, unit, form.operand, low.netlist.fifo)
     base = {"base": head * per_head * VECTOR_BYTES, "argument": low.netlist.argument(f"{which}.{low.cache(op)}.read")}
     pattern = low.pattern(base, per_head, a.kv_heads * per_head * VECTOR_BYTES)
-    low.load_into(op, buffer, buffer.new_input(), pattern, form.operand, count, depth).buffer = True
+    load = low.load_into(op, buffer, buffer.new_input(), pattern, form.operand, count, depth)
+    load.buffer = True
+    return load
 
 
 def _store(op: Operator, low: Lowering, which: str, a: Attention) -> Unit:

@@ -18,6 +18,10 @@ def lower(op: Operator, low: Lowering) -> None:
     tile_tokens = low.positions * width // lanes("f32")
 
     gather = _gather(op, low, tile_tokens, bias is not None)
+    if bias is not None:
+        # Before the weights: without it no sum leaves the gather, and then no weight would move either.
+        pattern = low.pattern(bias, shape.tiles, 0)
+        low.load_into(op, gather, shape.macs, pattern, form.operand, shape.tiles, shape.tiles)
     for s in range(shape.splits):
         first, end = s * x.chunks // shape.splits, (s + 1) * x.chunks // shape.splits
         k, k_end = first * width, min(end * width, shape.inner)
@@ -27,10 +31,11 @@ def lower(op: Operator, low: Lowering) -> None:
             mac_op = {"op": "mac", "element": form.operand, "positions": low.positions}
             buffer = net.unit(f"{name}.buffer", op.local_name, "buffer", {"op": "copy"})
             depth = low.allocation.buffer_vectors[op.name]
-            buffer.pmus = low.pmus(depth * VECTOR_BYTES)
+            # The PMU beside a mac holds weights that are ahead, and the activations that the mac multiplies by.
+            buffer.pmus = low.pmus((depth + (end - first) * low.positions) * VECTOR_BYTES)
             mac = net.unit(f"{name}.mac", op.local_name, "mac", mac_op, pcus=1, macs=width * low.positions)
             net.connect(buffer, mac, form.operand, net.fifo)
-            net.tap(x, mac, first, end)
+            net.tap(x, mac, first, end, whole=True)
             net.connect(mac, gather, "f32", 2 * tile_tokens, input=s * shape.units + u)
 
             count = rounds * (k_end - k)
@@ -39,10 +44,6 @@ def lower(op: Operator, low: Lowering) -> None:
             base = {**weight, "base": weight["base"] + (u * shape.inner + k) * VECTOR_BYTES}
             pattern = low.pattern(base, k_end - k, shape.units * shape.inner * VECTOR_BYTES)
             low.load_into(op, buffer, buffer.new_input(), pattern, form.operand, count, depth).buffer = True
-    if bias is not None:
-        low.load_into(
-            op, gather, shape.macs, low.pattern(bias, shape.tiles, 0), form.operand, shape.tiles, max(shape.tiles, 1)
-        )
     net.plan.append(
         {
             "op": "linear",
