@@ -27,8 +27,6 @@ pub enum Mode {
     Split,
     /// Values only: machine time stands still.
     Values,
-    /// Time only: no value is read or written.
-    Time,
 }
 
 /// The machine's memories as one call sees them.
@@ -88,7 +86,7 @@ impl Session {
         mode: Mode,
         watch: step::Watch,
     ) -> Result<(), MachineError> {
-        if matches!(mode, Mode::Split | Mode::Values) {
+        if mode != Mode::Step {
             let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
             plan::run(kernel, call, &mut contents, watch)?;
         }
