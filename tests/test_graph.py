@@ -452,3 +452,22 @@ def test_a_refused_call_leaves_the_graph_as_it_was() -> None:
             refused()
     g.output(g.linear("y", x, w))
     assert results(g, x=np.ones((1, 8)))["y"][0, 0] == 8
+
+
+@pytest.mark.parametrize("mode", ["split", "step", "values"])
+def test_attentions_of_one_kernel_keep_their_own_windows(mode: str) -> None:
+    rows = np.random.default_rng(1).standard_normal((6, 32)).astype(np.float32)
+
+    def outputs(windows: dict[str, int | None]) -> dict[str, np.ndarray]:
+        graph = rdu.Graph()
+        x = graph.input("x", 32)
+        for name, window in windows.items():
+            graph.output(graph.attention(name, x, x, x, heads=2, kv_heads=2, head_dim=16, window=window))
+        session = rdu.compile(graph, "tiny", dtype="fp32", context=16).session(mode)
+        for at in range(len(rows)):
+            session.feed(None, {"x": rows[at : at + 1]})
+        return session.result().outputs
+
+    together = outputs({"full": None, "near": 2})
+    for name, window in (("full", None), ("near", 2)):
+        np.testing.assert_array_equal(together[name], outputs({name: window})[name])

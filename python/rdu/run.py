@@ -15,7 +15,7 @@ from rdu.errors import RequestError
 
 if TYPE_CHECKING:
     from rdu.machine import Machine
-    from rdu.program import Program, Site
+    from rdu.program import Cache, Program, Site
 
 Array = npt.NDArray[Any]
 MODES = ("split", "step", "values")
@@ -203,7 +203,7 @@ class Session:
         if kind == "weights":
             return site.weights
         if kind == "past":
-            return self._seen(site)
+            return self._seen(site.caches[int(rest)])
         if kind == "turns":
             assert self.program.turns is not None
             base, row_bytes = self.program.turns
@@ -214,13 +214,12 @@ class Session:
         number, _, use = rest.partition(".")
         cache = site.caches[int(number)]
         base = cache.base + (cache.rows * cache.row_bytes if kind == "v" else 0)
-        row = self.past if use == "write" else self.past - self._seen(site)
+        row = self.past if use == "write" else self.past - self._seen(cache)
         return base + row * cache.row_bytes
 
-    def _seen(self, site: Site) -> int:
-        """Cached rows that the next call reads: all, or as many as a window lets its first position see."""
-        windows = [cache.window for cache in site.caches if cache.window is not None]
-        return min([self.past, *(window - 1 for window in windows)])
+    def _seen(self, cache: Cache) -> int:
+        """Cached rows that the next call reads: all, or as many as the window lets its first position see."""
+        return self.past if cache.window is None else min(self.past, cache.window - 1)
 
     def _read(self, base: int, width: int, positions: int) -> Array:
         count = -(-width // LANES) * LANES * positions

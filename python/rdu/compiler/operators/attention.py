@@ -11,8 +11,6 @@ from rdu.compiler.formats import VECTOR_BYTES, chunks, lanes
 from rdu.compiler.netlist import Count, Json, Load, Unit
 from rdu.graph import Attention, Operator, Tensor
 
-PAST = "past"
-
 
 def lower(op: Operator, low: Lowering) -> None:
     """Units: aligners for q, k and v; dot, softmax and mix for each cached head; a flatten."""
@@ -27,7 +25,8 @@ def lower(op: Operator, low: Lowering) -> None:
         "k": _align(op, low, "k", k, low.rotated, a),
         "v": _align(op, low, "v", v, False, a),
     }
-    past = net.argument(PAST)
+    cached = f"past.{low.cache(op)}"
+    past = net.argument(cached)
     flatten = net.unit(f"{op.local_name}.flatten", op.local_name, "align", _flatten_op(op, low, a), pcus=1)
     flatten.pmus = low.pmus(p * op.output.width * 4)
     outs: dict[str, list[list[int]]] = {"q": [], "k": [], "v": []}
@@ -63,9 +62,9 @@ def lower(op: Operator, low: Lowering) -> None:
         outs["v"].append([net.connect(aligned["v"], mix, form.operand, p * per_head).output])
         net.connect(mix, flatten, form.operand, rows * per_head)
 
-        _dot_nest(dot, low, rows, per_head)
-        _softmax_nest(softmax, low, rows)
-        _mix_nest(mix, low, rows, per_head)
+        _dot_nest(dot, low, cached, rows, per_head)
+        _softmax_nest(softmax, low, cached, rows)
+        _mix_nest(mix, low, cached, rows, per_head)
     # Values are wanted when a head's scores are all there; until then they must not stand before another head's keys.
     net.loads = [load for load in net.loads if load not in values] + values
     for which in ("k", "v"):
@@ -134,7 +133,7 @@ def _cached(op: Operator, low: Lowering, name: str, which: str, head: int, unit:
     depth = low.machine.mapping.weight_buffer_vectors
     buffer = low.netlist.unit(f"{name}.buffer", op.local_name, "buffer", {"op": "copy"})
     buffer.pmus = low.pmus(depth * VECTOR_BYTES)
-    count = Count(PAST, per_head)
+    count = Count(f"past.{low.cache(op)}", per_head)
     low.buffer_nest(buffer, count)
     low.netlist.connect(buffer, unit, form.operand, low.netlist.fifo)
     base = {"base": head * per_head * VECTOR_BYTES, "argument": low.netlist.argument(f"{which}.{low.cache(op)}.read")}
@@ -160,31 +159,31 @@ def _store(op: Operator, low: Lowering, which: str, a: Attention) -> Unit:
     return unit
 
 
-def _dot_nest(dot: Unit, low: Lowering, rows: int, per_head: int) -> None:
+def _dot_nest(dot: Unit, low: Lowering, past: str, rows: int, per_head: int) -> None:
     """Inputs: 0 queries, 1 cached keys, 2 new keys. A key row makes one score per query row."""
     ii = low.mac_cycles(lanes(low.form.operand) * rows)
     scores = chunks(rows, "f32")
     dot.fire(rows * per_head, consume=[(0, 1)])
-    for source, times in ((1, Count(PAST)), (2, low.positions)):
+    for source, times in ((1, Count(past)), (2, low.positions)):
         with dot.loop(times):
             dot.fire(per_head - 1, consume=[(source, 1)], ii=ii)
             dot.fire(1, consume=[(source, 1)], produce=[(0, scores)], ii=ii, latency=low.pipeline)
 
 
-def _softmax_nest(softmax: Unit, low: Lowering, rows: int) -> None:
+def _softmax_nest(softmax: Unit, low: Lowering, past: str, rows: int) -> None:
     scores, weights = chunks(rows, "f32"), chunks(rows, low.form.operand)
-    for times in (Count(PAST), low.positions):
+    for times in (Count(past), low.positions):
         softmax.fire(times, consume=[(0, scores)])
-    for times in (Count(PAST), low.positions):
+    for times in (Count(past), low.positions):
         # Exponentials leave the tail at one fp32 vector a cycle.
         softmax.fire(times, produce=[(0, weights)], ii=scores, latency=2 * low.pipeline)
 
 
-def _mix_nest(mix: Unit, low: Lowering, rows: int, per_head: int) -> None:
+def _mix_nest(mix: Unit, low: Lowering, past: str, rows: int, per_head: int) -> None:
     """Inputs: 0 weights, 1 cached values, 2 new values."""
     ii = low.mac_cycles(lanes(low.form.operand) * rows)
     weights = chunks(rows, low.form.operand)
-    for source, times in ((1, Count(PAST)), (2, low.positions)):
+    for source, times in ((1, Count(past)), (2, low.positions)):
         with mix.loop(times):
             mix.fire(1, consume=[(0, weights), (source, 1)], ii=ii)
             mix.fire(per_head - 1, consume=[(source, 1)], ii=ii)
