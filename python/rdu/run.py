@@ -143,10 +143,8 @@ class Session:
         for start in range(0, count, self.program.block):
             end = min(start + self.program.block, count)
             block = [] if indices is None else indices[start:end].tolist()
-            if last_only:
-                self._block(end - start, block, {k: v[start:end] for k, v in inputs.items()}, True, end == count)
-            else:
-                self._block(end - start, block, {k: v[start:end] for k, v in inputs.items()}, False, True)
+            part = {name: array[start:end] for name, array in inputs.items()}
+            self._block(end - start, block, part, last_only, wanted=end == count)
         return self
 
     def last(self, name: str) -> Array:
@@ -172,7 +170,7 @@ class Session:
                 at = int(bad[0])
                 raise RequestError(f"token id {int(indices[at])} at position {at} is outside the vocabulary of {most}")
 
-    def _block(self, count: int, rows: list[int], inputs: Mapping[str, Array], tail: bool, wanted: bool) -> None:
+    def _block(self, count: int, rows: list[int], inputs: Mapping[str, Array], tail: bool, *, wanted: bool) -> None:
         """One pass of ``count`` positions; with ``tail`` the last calls see one position, or none if not ``wanted``."""
         started, cycles = time.perf_counter(), self._core.cycles
         written: dict[str, int] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from rdu.compiler.formats import VECTOR_BYTES, Format, chunks, lanes, row_bytes
 from rdu.compiler.fuse import Region
@@ -48,6 +49,11 @@ class Allocation:
     buffer_vectors: dict[str, int] = field(default_factory=dict)
 
 
+def pmus_for(machine: Machine, byte_count: int) -> int:
+    """PMUs that hold this many bytes; at least one."""
+    return max(1, -(-byte_count // machine.pmu.capacity_bytes))
+
+
 def allocate(region: Region, machine: Machine, form: Format, positions: int, context: int) -> Allocation:
     """Spread ``region`` over the machine so that ``positions`` rows and ``context`` cached rows fit.
 
@@ -58,8 +64,8 @@ def allocate(region: Region, machine: Machine, form: Format, positions: int, con
     """
     result = Allocation()
     _place_weights(region, form, result)
-    fixed_pcus = sum(_fixed(op, machine, form, positions, context)[0] for op in region.operators)
-    fixed_pmus = sum(_fixed(op, machine, form, positions, context)[1] for op in region.operators)
+    fixed = [_fixed(op, machine, form, positions, context) for op in region.operators]
+    fixed_pcus, fixed_pmus = (sum(counts) for counts in zip(*fixed, strict=True))
     linears = [op for op in region.operators if op.kind == "linear"]
     if not linears:
         _check(region, machine, fixed_pcus, fixed_pmus)
@@ -107,11 +113,7 @@ def _spread(tiles: int, inner: int, vectors: int, width: int) -> Linear:
 
 def _fixed(op: Operator, machine: Machine, form: Format, positions: int, context: int) -> tuple[int, int]:
     """(PCUs, PMUs) of the units that an operator has beside its macs."""
-    capacity = machine.pmu.capacity_bytes
-
-    def pmus(byte_count: int) -> int:
-        return max(1, -(-byte_count // capacity))
-
+    pmus = partial(pmus_for, machine)
     row = row_bytes(op.output.width, "f32") * positions
     if op.kind == "attention":
         assert op.attention is not None

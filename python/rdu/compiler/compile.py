@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Hashable
+from functools import cache
 
 from rdu.compiler.allocate import ALIGNMENT_BYTES, allocate
-from rdu.compiler.formats import FORMATS, VECTOR_BYTES, Format, chunks, row_bytes
+from rdu.compiler.formats import FORMATS, Format, row_bytes
 from rdu.compiler.fuse import Region, fuse
 from rdu.compiler.lower import Kernel, lower
 from rdu.compiler.weights import fill
@@ -41,37 +41,33 @@ def compile_graph(
             raise CompileError(f"{name} is {value!r}; it must be a whole number of at least 1")
     form, block = FORMATS[dtype], min(block, context)
     regions = fuse(graph, fusion)
-    kernels: dict[Hashable, int] = {}
-    firsts: list[Region] = []
-    for region in regions:
-        if region.signature not in kernels:
-            kernels[region.signature] = len(firsts)
-            firsts.append(region)
+    # Regions that look alike share the kernel of the first of them.
+    numbers: dict[Hashable, int] = {}
+    kernels = [numbers.setdefault(region.signature, len(numbers)) for region in regions]
+    firsts = [regions[kernels.index(number)] for number in range(len(numbers))]
     allocations = [allocate(region, machine, form, block, context) for region in firsts]
 
     space = _Space(machine)
-    weight_bases = []
-    for region in regions:
-        weight_bases.append(space.take(allocations[kernels[region.signature]].weight_bytes))
+    weight_bases = [space.take(allocations[kernel].weight_bytes) for kernel in kernels]
     turns = None
     if graph.table is not None:
         rows, width = graph.table.shape
         if rows < context:
             raise CompileError(f"the position table has {rows} rows, fewer than the context of {context}")
-        stride = chunks(width, "f32") * VECTOR_BYTES
+        stride = row_bytes(width, "f32")
         turns = (space.take(context * stride), stride)
     weight_bytes = space.end
     boundaries = _boundaries(graph, regions, block, space)
     sites = tuple(
-        _site(region, kernels[region.signature], base, form, context, space, tail)
-        for region, base, tail in zip(regions, weight_bases, _tails(regions), strict=True)
+        _site(region, kernel, base, form, context, space, tail)
+        for region, kernel, base, tail in zip(regions, kernels, weight_bases, _tails(regions), strict=True)
     )
     space.check(weight_bytes)
 
     rotated = graph.table is not None
-    calls = Counter(kernels[region.signature] for region in regions)
-    names = [_kernel_name(region, calls[at]) for at, region in enumerate(firsts)]
+    names = [_kernel_name(region, kernels.count(at)) for at, region in enumerate(firsts)]
 
+    @cache
     def lower_one(index: int, positions: int, sources: tuple[int, ...]) -> Kernel:
         return lower(
             firsts[index],
@@ -90,8 +86,7 @@ def compile_graph(
         for positions in sorted({1, block}):
             lower_one(index, positions, (positions,) * len(region.inputs))
     placed = [
-        (region, allocations[kernels[region.signature]], base)
-        for region, base in zip(regions, weight_bases, strict=True)
+        (region, allocations[kernel], base) for region, kernel, base in zip(regions, kernels, weight_bases, strict=True)
     ]
     image = fill(placed, graph.table, turns[0] if turns else 0, context, form, progress)
     return Program(
@@ -140,7 +135,7 @@ def _boundaries(graph: Graph, regions: list[Region], block: int, space: _Space) 
     for region in regions:
         for tensor in (*region.inputs, *region.outputs):
             if tensor.name not in found:
-                size = chunks(tensor.width, "f32") * VECTOR_BYTES * block
+                size = row_bytes(tensor.width, "f32") * block
                 found[tensor.name] = Boundary(space.take(size), tensor.width, size)
     return found
 

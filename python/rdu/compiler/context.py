@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rdu.compiler.allocate import Allocation
+from rdu.compiler.allocate import Allocation, pmus_for
 from rdu.compiler.formats import VECTOR_BYTES, Element, Format, chunks, lanes
 from rdu.compiler.netlist import Flow, Json, Load, Netlist, Times, Unit
 from rdu.graph import Operator, Tensor
@@ -60,7 +60,7 @@ class Lowering:
 
     def pmus(self, byte_count: int) -> int:
         """PMUs that hold this many bytes."""
-        return max(1, -(-byte_count // self.machine.pmu.capacity_bytes))
+        return pmus_for(self.machine, byte_count)
 
     def publish(self, tensor: Tensor, unit: Unit, element: Element) -> Flow:
         """``unit`` makes ``tensor``; returns the flow whose emission the caller writes with `emit`."""
