@@ -31,6 +31,23 @@ class StreamProgram:
         """Names of the streams, in the order in which they were described."""
         return self._streams
 
+    def describe(self) -> dict[str, list[dict[str, object]]]:
+        """The program as plain dictionaries and lists that ``json`` can write: what pictures and formats are made from.
+
+        Returns
+        -------
+        dict
+            ``"units"``: for each its ``name``, ``op`` (``"source"``, ``"sink"``, an operator, or None without values),
+            ``firings`` (None where only a run tells), ``phases`` and ``nest``. A phase has ``ii`` and ``latency`` in
+            cycles, and ``consume`` and ``produce``: tokens by stream name. A nest is a list of
+            ``{"phase": index, "times": count}`` and ``{"body": nest, "times": count}``, run from front to back.
+
+            ``"streams"``: for each its ``name``, ``source``, ``target`` (unit names), ``capacity`` (tokens),
+            ``latency``, ``credit`` (cycles), ``initial`` (tokens), ``lanes`` (values in one token), and ``produce`` and
+            ``consume``: tokens by phase of the source and of the target.
+        """
+        return self._core.describe()
+
     def run(self, mode: str = "step", progress: Callable[[int], object] | None = None) -> StreamRun:
         """Run the program from cycle 0 until every unit has finished.
 

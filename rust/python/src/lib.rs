@@ -4,6 +4,7 @@ mod errors;
 mod image;
 mod profile;
 mod session;
+mod stream_description;
 mod stream_program;
 mod watch;
 

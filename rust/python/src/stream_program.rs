@@ -1,9 +1,11 @@
 //! Stream programs: what `rdu.Builder` describes, checked once and run any number of times.
 
 use crate::errors;
+use crate::stream_description;
 use crate::watch::detached;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use pythonize::depythonize;
 use rdu_dataflow::operator::Operator;
 use rdu_dataflow::table::{self, Sink, Source};
@@ -29,6 +31,14 @@ enum Role {
 }
 
 impl Role {
+    fn name(&self) -> &str {
+        match self {
+            Role::Source { .. } => "source",
+            Role::Sink => "sink",
+            Role::Operator { name, .. } => name,
+        }
+    }
+
     /// Fresh state for one run; the second part is where a sink keeps what it takes.
     fn start(&self) -> Result<(Box<dyn Operator>, Option<Sink>), String> {
         Ok(match self {
@@ -56,11 +66,21 @@ type Named<'py> = (String, usize, Option<PyReadonlyArray1<'py, f32>>);
 
 /// A checked stream program. Its errors are those of `rdu.errors`.
 #[pyclass(frozen, module = "rdu._core")]
-struct StreamProgram {
+pub(crate) struct StreamProgram {
     program: Program,
     call: Call,
     /// One per unit, in a program with values.
     roles: Option<Vec<Role>>,
+}
+
+impl StreamProgram {
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    pub(crate) fn call(&self) -> &Call {
+        &self.call
+    }
 }
 
 #[pymethods]
@@ -87,10 +107,16 @@ impl StreamProgram {
         Ok(StreamProgram { program, call, roles })
     }
 
+    /// The program as plain dictionaries and lists.
+    fn describe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let ops: Option<Vec<&str>> = self.roles.as_ref().map(|roles| roles.iter().map(Role::name).collect());
+        stream_description::describe(py, self.program(), ops.as_deref())
+    }
+
     /// Runs step by step. Returns the cycles, the firings, a row per unit, a row per stream and the sinks' values.
     #[pyo3(signature = (progress=None))]
     fn run<'py>(&self, py: Python<'py>, progress: Option<Py<PyAny>>) -> PyResult<Totals<'py>> {
-        let bound = self.program.bind(&self.call).map_err(|error| errors::build(py, error))?;
+        let bound = self.program().bind(self.call()).map_err(|error| errors::build(py, error))?;
         let started = self.roles.iter().flatten().map(Role::start).collect::<Result<Vec<_>, _>>();
         let (mut operators, sinks): (Vec<_>, Vec<_>) =
             started.map_err(|what| errors::graph(py, what))?.into_iter().unzip();
