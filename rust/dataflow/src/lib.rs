@@ -10,6 +10,7 @@ pub mod occupancy;
 pub mod operator;
 pub mod port;
 pub mod program;
+pub mod repetition;
 mod ring;
 pub mod step;
 pub mod stream;
