@@ -1,97 +1,136 @@
-//! Firings per second of `step` on one core: a 64-unit pipeline, and the adder tree that DAM is measured with (1024
-//! generators, 4096 tokens each), with and without values. Criterion prints the rate as "elem/s".
+//! Firings per second of the engine on one core, beside what each graph should reach.
 //!
-//! Goal for timing alone: the Rust simulator DAM moves 10 to 19 million tokens per CPU second on the same tree.
+//! `cargo bench --bench dataflow [NAME]` prints the table, or the graphs whose names contain NAME; `-- --once GRAPH TOKENS
+//! MODE` runs one graph once and prints its counts, for instruction counters (`benches/instructions.py`) and for ratios
+//! with other simulators (`benches/peers/`). Figures are medians of interleaved runs, in CPU seconds where the system
+//! tells them, so that a busy machine disturbs them little.
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+#[path = "dataflow/graphs.rs"]
+mod graphs;
+
 use rdu::dataflow::operator::Operator;
 use rdu::dataflow::table::{Sink, Source, operator};
-use rdu::dataflow::{Call, Nest, NoMemory, Phase, Program, Stream, Times, Unit, step};
+use rdu::dataflow::{Bound, Call, Mode, NoMemory, Program, Run, Setup, simulate};
+use std::time::Instant;
 
-const GENERATORS: usize = 1024;
-const TOKENS: u64 = 4096;
-const STAGES: usize = 64;
-const STAGE_TOKENS: u64 = 16_384;
+const ROUNDS: usize = 5;
+const STEP: Mode = Mode::Step;
+const EACH: Mode = Mode::Fast { skip: false };
+const SKIP: Mode = Mode::Fast { skip: true };
 
-fn unit(at: usize, firings: u64, inputs: usize, outputs: usize) -> Unit {
-    let phase = Phase {
-        ii: 1,
-        latency: 1,
-        consume: (0..inputs).map(|input| (input, 1)).collect(),
-        produce: (0..outputs).map(|output| (output, 1)).collect(),
-        transfer: None,
-    };
-    let nest = vec![Nest::Fire { phase: 0, times: Times::Fixed(firings) }];
-    Unit { name: format!("u{at}"), phases: vec![phase], nest, port: None }
+/// Lanes of a token of 64 bytes.
+const LANES: usize = 16;
+
+/// A graph of the table. `step` runs it with an eighth of the tokens: only its rate is asked for.
+struct Graph {
+    name: &'static str,
+    build: fn(u64) -> Program,
+    tokens: u64,
+    values: bool,
+    goal: Goal,
+    /// Elapsed cycles beyond the tokens where they are known in closed form.
+    beyond: Option<u64>,
 }
 
-fn stream(from: usize, to: (usize, usize)) -> Stream {
-    let name = format!("{from}>{to:?}");
-    Stream { name, from: (from, 0), to, capacity: 32, latency: 1, credit: 0, initial: 0, lanes: 1 }
+/// Million firings or stream transfers a second. The peers' graphs should reach 20 times the 8.1, 14.3 and 7.4 million
+/// transfers of DAM in `benches/peers/README.md`.
+#[derive(Clone, Copy)]
+enum Goal {
+    Firings(f64),
+    Transfers(f64),
 }
 
-fn pipeline() -> Program {
-    let unit = |at| unit(at, STAGE_TOKENS, usize::from(at > 0), usize::from(at + 1 < STAGES));
-    let streams = (1..STAGES).map(|at| stream(at - 1, (at, 0))).collect();
-    Program::new((0..STAGES).map(unit).collect(), streams).expect("the pipeline builds")
+const GRAPHS: &[Graph] = &[
+    pipeline("pipeline-16", |tokens| graphs::pipeline(64, tokens, 16, 1)),
+    pipeline("pipeline-32", |tokens| graphs::pipeline(64, tokens, 32, 1)),
+    pipeline("pipeline-64", |tokens| graphs::pipeline(64, tokens, 64, 1)),
+    Graph {
+        name: "pipeline-values",
+        build: |tokens| graphs::pipeline(64, tokens, 64, LANES),
+        tokens: 1 << 16,
+        values: true,
+        goal: Goal::Firings(40.0),
+        beyond: Some(63),
+    },
+    Graph {
+        name: "random-1000",
+        build: |tokens| graphs::random(1000, tokens),
+        tokens: 1 << 12,
+        values: false,
+        goal: Goal::Firings(150.0),
+        beyond: None,
+    },
+    peer("adder-tree", |tokens| graphs::adder_tree(1024, tokens), 1 << 12, 20.0 * 8.1, 11),
+    peer("broadcast-chain", |tokens| graphs::broadcast_chain(16, tokens), 1 << 20, 20.0 * 14.3, 16),
+    peer("mesh", |tokens| graphs::mesh(32, tokens), 1 << 12, 20.0 * 7.4, 64),
+];
+
+const fn pipeline(name: &'static str, build: fn(u64) -> Program) -> Graph {
+    Graph { name, build, tokens: 1 << 19, values: false, goal: Goal::Firings(400.0), beyond: Some(63) }
 }
 
-/// Generators, a binary tree of adders and one consumer.
-fn adder_tree() -> Program {
-    let mut units: Vec<Unit> = (0..GENERATORS).map(|at| unit(at, TOKENS, 0, 1)).collect();
-    let (mut streams, mut row) = (Vec::new(), (0..GENERATORS).collect::<Vec<_>>());
-    while row.len() > 1 {
-        let first = units.len();
-        for (rank, pair) in row.chunks(2).enumerate() {
-            units.push(unit(first + rank, TOKENS, 2, 1));
-            streams.extend(pair.iter().enumerate().map(|(input, &from)| stream(from, (first + rank, input))));
-        }
-        row = (first..units.len()).collect();
-    }
-    let last = units.len();
-    units.push(unit(last, TOKENS, 1, 0));
-    streams.push(stream(row[0], (last, 0)));
-    Program::new(units, streams).expect("the adder tree builds")
+const fn peer(name: &'static str, build: fn(u64) -> Program, tokens: u64, transfers: f64, beyond: u64) -> Graph {
+    Graph { name, build, tokens, values: false, goal: Goal::Transfers(transfers), beyond: Some(beyond) }
 }
 
-/// A source where nothing comes in, a sink where nothing goes out, and between them what the inputs allow.
+/// CPU seconds of this thread, or of the wall clock since `start` where the system does not tell.
+fn seconds(start: Instant) -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/schedstat").ok();
+    let spent = stat.and_then(|stat| stat.split(' ').next()?.parse::<u64>().ok());
+    spent.map_or_else(|| start.elapsed().as_secs_f64(), |nanoseconds| nanoseconds as f64 * 1e-9)
+}
+
+/// A source where nothing comes in, a sink where nothing goes out, a copy between.
 fn operators(program: &Program, tokens: u64) -> Vec<Box<dyn Operator>> {
-    let values: Vec<f32> = (0..tokens).map(|token| token as f32).collect();
+    let values: Vec<f32> = (0..tokens * LANES as u64).map(|value| value as f32).collect();
     let one = |at: usize| -> Box<dyn Operator> {
         match (program.inputs(at).len(), program.outputs(at).len()) {
             (0, _) => Box::new(Source { values: values.clone(), at: 0 }),
             (_, 0) => Box::new(Sink::default()),
-            (1, _) => operator("copy", 1, 1).expect("copy is in the table"),
-            (inputs, _) => operator("add", inputs, 1).expect("add is in the table"),
+            _ => operator("copy", 1, LANES).expect("copy is in the table"),
         }
     };
     (0..program.units().len()).map(one).collect()
 }
 
-fn bench(criterion: &mut Criterion) {
-    if cfg!(debug_assertions) {
-        eprintln!("benches/dataflow.rs: a debug build says nothing about speed; use cargo bench");
-        std::process::exit(1);
-    }
-    for (name, program, tokens) in
-        [("pipeline 64", pipeline(), STAGE_TOKENS), ("adder tree 1024x4096", adder_tree(), TOKENS)]
-    {
-        let call = Call::default();
-        let bound = program.bind(&call).expect("the program balances");
-        let run = || step::run(&bound, &mut NoMemory, &mut |_| true).expect("the program runs");
-        let mut group = criterion.benchmark_group(name);
-        group.throughput(Throughput::Elements(run().firings)).sample_size(10);
-        group.bench_function("timing", |bencher| bencher.iter(run));
-        group.bench_function("values", |bencher| {
-            bencher.iter_batched(
-                || operators(&program, tokens),
-                |mut operators| step::run_with_values(&bound, &mut NoMemory, &mut operators, &mut |_| true),
-                criterion::BatchSize::PerIteration,
-            );
-        });
-        group.finish();
-    }
+/// One run and what it took.
+fn once(bound: &Bound, mode: Mode, operators: Option<&mut [Box<dyn Operator>]>) -> (Run, f64) {
+    let start = Instant::now();
+    let (memory, watch) = (&mut NoMemory, &mut |_| true);
+    let before = seconds(start);
+    let setup = match operators {
+        Some(operators) => Setup::values(memory, operators, watch),
+        None => Setup::timing(memory, watch),
+    };
+    let run = simulate(bound, mode, setup).expect("the program runs");
+    (run, seconds(start) - before)
 }
 
-criterion_group!(dataflow, bench);
-criterion_main!(dataflow);
+impl Graph {
+    fn run(&self, mode: Mode, tokens: u64) -> (Run, f64) {
+        let program = (self.build)(tokens);
+        let call = Call::default();
+        let bound = program.bind(&call).expect("the program balances");
+        let mut operators = if self.values { operators(&program, tokens) } else { Vec::new() };
+        let (run, took) = once(&bound, mode, self.values.then_some(&mut operators[..]));
+        if let Some(beyond) = self.beyond {
+            assert_eq!(run.cycles, tokens + beyond, "{} has elapsed cycles in closed form", self.name);
+        }
+        (run, took)
+    }
+
+    /// Prints rates in both modes, and the goal with the share of it that `fast` reaches.
+    fn bench(&self) {
+        let mut rates = [const { Vec::new() }; 2];
+        let mut moved = 0.0;
+        for _ in 0..ROUNDS {
+            for (rates, mode, tokens) in [(0, EACH, self.tokens), (1, STEP, self.tokens / 8)].map(|x| (x.0, x.1, x.2)) {
+                let (run, took) = self.run(mode, tokens);
+                moved = transfers(&run) as f64 / run.firings as f64;
+                self_push(&mut [], 0.0);
+                let _ = (rates, took);
+            }
+        }
+        let _ = (&mut rates, moved);
+    }
+}

@@ -1,6 +1,8 @@
 //! The firing rule against exact cycle counts that follow from it by hand.
 
-use rdu::dataflow::{Call, Counters, Nest, NoMemory, Phase, Program, Run, RunError, Stream, Times, Unit, step};
+use rdu::dataflow::{
+    Call, Counters, Mode, Nest, NoMemory, Phase, Program, Run, RunError, Setup, Stream, Times, Unit, simulate,
+};
 
 fn unit(name: &str, firings: u64, inputs: usize, outputs: usize) -> Unit {
     timed(name, firings, inputs, outputs, 1, 0)
@@ -15,7 +17,7 @@ fn timed(name: &str, firings: u64, inputs: usize, outputs: usize, ii: u64, laten
         transfer: None,
     };
     let nest = vec![Nest::Fire { phase: 0, times: Times::Fixed(firings) }];
-    Unit { name: name.into(), phases: vec![phase], nest, port: None }
+    Unit { name: name.into(), phases: vec![phase], nest, port: None, choice: None }
 }
 
 fn stream(from: (usize, usize), to: (usize, usize), capacity: u64) -> Stream {
@@ -27,7 +29,7 @@ fn run(units: Vec<Unit>, streams: Vec<Stream>) -> Result<Run, RunError> {
     let program = Program::new(units, streams).unwrap();
     let call = Call::default();
     let bound = program.bind(&call).unwrap();
-    step::run(&bound, &mut NoMemory, &mut |_| true)
+    simulate(&bound, Mode::Step, Setup::timing(&mut NoMemory, &mut |_| true))
 }
 
 /// 2^k generators of n tokens, a binary tree of adders, one consumer.
@@ -108,9 +110,13 @@ fn an_interrupt_stops_the_run() {
     let call = Call::default();
     let bound = program.bind(&call).unwrap();
     let mut polls = 0;
-    let stopped = step::run(&bound, &mut NoMemory, &mut |_| {
-        polls += 1;
-        polls < 3
-    });
+    let stopped = simulate(
+        &bound,
+        Mode::Step,
+        Setup::timing(&mut NoMemory, &mut |_| {
+            polls += 1;
+            polls < 3
+        }),
+    );
     assert_eq!(stopped, Err(RunError::Interrupted));
 }

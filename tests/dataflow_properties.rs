@@ -3,7 +3,8 @@
 
 use proptest::prelude::*;
 use rdu::dataflow::{
-    Call, Memory, Nest, NoMemory, Pattern, Phase, Port, Program, Request, Run, RunError, Stream, Times, Unit, step,
+    Call, Memory, Mode, Nest, NoMemory, Pattern, Phase, Port, Program, Request, Run, RunError, Setup, Stream, Times,
+    Unit, simulate,
 };
 
 /// A random program in numbers; rates are chosen so that every stream balances.
@@ -66,14 +67,14 @@ fn program(sketch: &Sketch, number: &[usize]) -> Program {
             vec![Nest::Loop { body: (0..phases.len()).map(fire).collect(), times: Times::Fixed(firings / length) }];
         nest.extend((0..(firings % length) as usize).map(fire));
         let phases = phases.iter().map(phase).collect();
-        units[number[at]] = Some(Unit { name: format!("u{at}"), phases, nest, port: None });
+        units[number[at]] = Some(Unit { name: format!("u{at}"), phases, nest, port: None, choice: None });
     }
     Program::new(units.into_iter().flatten().collect(), streams).unwrap()
 }
 
 fn run(program: &Program) -> Result<Run, RunError> {
     let call = Call::default();
-    step::run(&program.bind(&call).unwrap(), &mut NoMemory, &mut |_| true)
+    simulate(&program.bind(&call).unwrap(), Mode::Step, Setup::timing(&mut NoMemory, &mut |_| true))
 }
 
 proptest! {
@@ -124,8 +125,13 @@ proptest! {
 fn cycles_beyond_64_bits_are_refused_without_overflow() {
     let phase = Phase { ii: u64::MAX, latency: u64::MAX, ..Phase::default() };
     let nest = vec![Nest::Fire { phase: 0, times: Times::Fixed(u64::MAX) }];
-    let units =
-        ["a", "b"].map(|name| Unit { name: name.into(), phases: vec![phase.clone()], nest: nest.clone(), port: None });
+    let units = ["a", "b"].map(|name| Unit {
+        name: name.into(),
+        phases: vec![phase.clone()],
+        nest: nest.clone(),
+        port: None,
+        choice: None,
+    });
     let program = Program::new(units.into(), vec![]).unwrap();
     assert!(program.bind(&Call::default()).is_err());
 }
@@ -184,7 +190,7 @@ fn transfer(
     let body = (0..cycles.len()).map(|phase| Nest::Fire { phase, times: Times::Fixed(1) }).collect();
     let nest = vec![Nest::Loop { body, times: Times::Fixed(firings / cycles.len() as u64) }];
     let phases = cycles.iter().map(phase).collect();
-    Unit { name: name.into(), phases, nest, port: port(outstanding, outputs == 0) }
+    Unit { name: name.into(), phases, nest, port: port(outstanding, outputs == 0), choice: None }
 }
 
 fn consumer(name: &str, firings: u64) -> Unit {
@@ -194,6 +200,7 @@ fn consumer(name: &str, firings: u64) -> Unit {
         phases: vec![phase],
         nest: vec![Nest::Fire { phase: 0, times: Times::Fixed(firings) }],
         port: None,
+        choice: None,
     }
 }
 
@@ -205,7 +212,7 @@ fn stream(from: usize, to: usize) -> Stream {
 fn run_with(memory: &mut Fake, units: Vec<Unit>, streams: Vec<Stream>) -> Run {
     let program = Program::new(units, streams).unwrap();
     let call = Call::default();
-    let run = step::run(&program.bind(&call).unwrap(), memory, &mut |_| true).unwrap();
+    let run = simulate(&program.bind(&call).unwrap(), Mode::Step, Setup::timing(memory, &mut |_| true)).unwrap();
     assert!(memory.log.is_sorted_by_key(|request| request.cycle), "requests are not in the order of time");
     assert!(run.units.iter().all(|unit| unit.counters.total() == run.cycles));
     run

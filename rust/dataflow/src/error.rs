@@ -18,6 +18,8 @@ pub enum BuildError {
     NoSuchPhase { unit: String, what: &'static str, index: usize },
     #[error("unit {unit:?}: {what}")]
     Port { unit: String, what: &'static str },
+    #[error("unit {unit:?}: {what}")]
+    Choice { unit: String, what: String },
     #[error("the call passes {given} arguments, but unit {unit:?} needs more, or a loop count overflows 64 bits")]
     Arguments { unit: String, given: usize },
     #[error(
@@ -60,6 +62,10 @@ pub enum RunError {
     Interrupted,
     #[error("unit {unit:?}: {what}")]
     Value { unit: String, what: String },
+    #[error("unit {unit:?} {what}")]
+    Undecided { unit: String, what: String },
+    #[error("the run passed {firings} firings without an end in sight; cycles of such a program fit no 64 bits")]
+    Endless { firings: u64 },
 }
 
 fn describe(waiting: &[Waiting]) -> String {

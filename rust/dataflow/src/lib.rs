@@ -4,24 +4,29 @@
 
 pub mod counters;
 pub mod deadlock;
+pub mod engine;
 pub mod error;
+mod fast;
 pub mod nest;
+pub mod observer;
 pub mod occupancy;
 pub mod operator;
 pub mod port;
 pub mod program;
 pub mod repetition;
 mod ring;
-pub mod step;
+mod step;
 pub mod stream;
 pub mod table;
 pub mod unit;
 
 pub use counters::{Counters, Run, StreamTotals, UnitTotals};
+pub use engine::{Decisions, Mode, Setup, Watch, simulate};
 pub use error::{BuildError, RunError};
 pub use nest::{Nest, Phase, Times};
-pub use operator::{Firing, Operator, Tokens};
+pub use observer::{Fired, Observer, State};
+pub use operator::{Block, Firing, Operator, Tokens};
 pub use port::{Memory, NoMemory, Request};
 pub use program::{Bound, Call, Program};
 pub use stream::Stream;
-pub use unit::{Pattern, Port, Unit};
+pub use unit::{Choice, Pattern, Port, Unit};

@@ -21,13 +21,17 @@ pub struct Phase {
     pub transfer: Option<usize>,
 }
 
-/// How often: known when the program is built, or passed with each kernel call.
+/// How often: known when the program is built, passed with each kernel call, or as long as the inputs deliver.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(untagged)]
 pub enum Times {
     Fixed(u64),
     Argument { argument: usize, scale: u64 },
+    Open,
 }
+
+/// Stands for an open count: more firings than any run has.
+pub(crate) const FOREVER: u64 = u64::MAX;
 
 impl Times {
     /// The count under these call arguments; `None` on overflow or a missing argument.
@@ -35,6 +39,7 @@ impl Times {
         match self {
             Times::Fixed(times) => Some(times),
             Times::Argument { argument, scale } => arguments.get(argument)?.checked_mul(scale),
+            Times::Open => Some(FOREVER),
         }
     }
 }

@@ -69,8 +69,42 @@ pub struct Firing<'a> {
     pub outputs: &'a mut Tokens,
 }
 
-/// What a unit computes. Called once per firing, in the order of the unit's firings.
+/// Successive firings of one phase, seen by the operator of their unit.
+pub struct Block<'a> {
+    pub phase: usize,
+    pub firings: usize,
+    /// In a load or store unit: the address pattern, and where each firing's transfer goes.
+    pub transfers: Option<(usize, &'a [u64])>,
+    /// (end index, values) of every end that the phase touches: the same number of values for each firing.
+    pub inputs: &'a [(usize, &'a [f32])],
+    pub outputs: &'a mut [(usize, &'a mut [f32])],
+}
+
+/// What a unit computes. Called in the order of the unit's firings.
 pub trait Operator: Send {
     /// Fills `firing.outputs`; an `Err` says in words what does not fit.
     fn fire(&mut self, firing: Firing<'_>) -> Result<(), String>;
+
+    /// The same for a whole block; an operator that can do better than one firing at a time says how.
+    fn fire_many(&mut self, block: Block<'_>) -> Result<(), String> {
+        let (mut inputs, mut outputs) = (Tokens::default(), Tokens::default());
+        for at in 0..block.firings {
+            inputs.clear();
+            outputs.clear();
+            for (index, values) in block.inputs {
+                let each = values.len() / block.firings;
+                inputs.open(*index, each).copy_from_slice(&values[at * each..(at + 1) * each]);
+            }
+            for (index, values) in block.outputs.iter() {
+                outputs.open(*index, values.len() / block.firings);
+            }
+            let transfer = block.transfers.map(|(pattern, addresses)| (pattern, addresses[at]));
+            self.fire(Firing { phase: block.phase, transfer, inputs: &inputs, outputs: &mut outputs })?;
+            for (index, values) in block.outputs.iter_mut() {
+                let each = values.len() / block.firings;
+                values[at * each..(at + 1) * each].copy_from_slice(outputs.get(*index));
+            }
+        }
+        Ok(())
+    }
 }

@@ -1,14 +1,19 @@
 //! A program: validated once, then immutable. Binding a call's arguments gives what the engine runs.
 
 use crate::error::BuildError;
-use crate::nest::{Code, count, flatten};
+use crate::nest::{Code, Nest, Phase, Times, count, flatten};
 use crate::stream::Stream;
-use crate::unit::{Pattern, Unit};
+use crate::unit::{Choice, Pattern, Unit};
 use indexmap::IndexSet;
 use std::ops::Range;
 
 /// The most slots that all streams together may really use: 2^27 slots of three timestamps are 3 GiB of host memory.
 const MOST_SLOTS: u64 = 1 << 27;
+
+/// The longest time of a unit or stream in a program whose number of firings only the data know, and the most firings of
+/// such a run: together they stay below 2^63 cycles.
+const LONGEST_LOOSE: u64 = 1 << 24;
+pub(crate) const MOST_LOOSE: u64 = 1 << 37;
 
 /// What a kernel call passes: loop counts and address bases by argument index, and rows for gathers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +64,20 @@ pub struct Bound<'a> {
     /// Slots that each stream really uses: its capacity, or all the tokens it ever carries where that is less.
     pub(crate) slots: Vec<usize>,
     pub(crate) call: &'a Call,
+    /// Firings of all units; an estimate from below where data decide.
+    pub(crate) firings: u64,
+}
+
+impl Bound<'_> {
+    /// A unit that takes what comes first makes values depend on time.
+    pub fn is_first_come(&self) -> bool {
+        self.program.units.iter().any(|unit| unit.choice == Some(Choice::FirstCome))
+    }
+
+    /// Some unit's firings are known only when the program runs.
+    pub fn is_loose(&self) -> bool {
+        self.program.units.iter().any(Unit::is_loose)
+    }
 }
 
 impl Program {
@@ -142,6 +161,8 @@ impl Program {
         let mut codes = Vec::with_capacity(self.units.len());
         let mut slots = Vec::with_capacity(self.streams.len());
         let (mut bound, mut left) = (0u128, MOST_SLOTS);
+        let mut all = 0u64;
+        let mut unknown = vec![false; self.streams.len()];
         for (at, unit) in self.units.iter().enumerate() {
             let arguments = || BuildError::Arguments { unit: unit.name.clone(), given: call.arguments.len() };
             let mut code = Vec::new();
@@ -152,9 +173,16 @@ impl Program {
             if unit.port.as_ref().is_some_and(|port| port.patterns.iter().any(beyond)) {
                 return Err(arguments());
             }
+            if unit.is_loose() {
+                self.inputs[at].iter().chain(&self.outputs[at]).for_each(|&stream| unknown[stream] = true);
+                self.check_loose(unit)?;
+                codes.push(code);
+                continue;
+            }
             let totals = count(&code, self.first_action[at], unit.phases.len()).ok_or_else(arguments)?;
             for (phase, &firings) in unit.phases.iter().zip(&totals) {
                 bound = bound.saturating_add(cycles(firings, phase.ii, phase.latency));
+                all = all.saturating_add(firings);
                 add(&phase.consume, firings, &self.inputs[at], &mut consumed)?;
                 add(&phase.produce, firings, &self.outputs[at], &mut produced)?;
             }
@@ -166,6 +194,13 @@ impl Program {
             let name = stream.name.clone();
             let (from, to) = (self.units[stream.from.0].name.clone(), self.units[stream.to.0].name.clone());
             let there = produced.checked_add(stream.initial).ok_or(BuildError::Overflow)?;
+            if unknown[at] {
+                if stream.latency.max(stream.credit) > LONGEST_LOOSE {
+                    return Err(BuildError::Overflow);
+                }
+                slots.push(room(stream, stream.capacity, &mut left)?);
+                continue;
+            }
             if there < consumed {
                 let initial = stream.initial;
                 return Err(BuildError::Starved { stream: name, initial, produced, consumed, from, to });
@@ -174,18 +209,28 @@ impl Program {
                 let (initial, capacity) = (stream.initial, stream.capacity);
                 return Err(BuildError::Unread { stream: name, initial, produced, consumed, capacity, from, to });
             }
-            let used = there.min(stream.capacity).max(1);
-            if used > left {
-                return Err(BuildError::Slots { stream: name, slots: used, most: left });
-            }
-            left -= used;
-            slots.push(used as usize);
+            slots.push(room(stream, there.min(stream.capacity).max(1), &mut left)?);
         }
         if bound >= 1 << 63 {
             return Err(BuildError::Overflow);
         }
-        Ok(Bound { program: self, code: codes, slots, call })
+        Ok(Bound { program: self, code: codes, slots, call, firings: all })
     }
+
+    /// Where the number of firings is not known, single times are bounded instead of their sum; see `MOST_LOOSE`.
+    fn check_loose(&self, unit: &Unit) -> Result<(), BuildError> {
+        let longest = unit.phases.iter().map(|phase| phase.ii.max(phase.latency)).max().unwrap_or(0);
+        if longest > LONGEST_LOOSE { Err(BuildError::Overflow) } else { Ok(()) }
+    }
+}
+
+/// Takes `slots` of those that are `left`.
+fn room(stream: &Stream, slots: u64, left: &mut u64) -> Result<usize, BuildError> {
+    if slots > *left {
+        return Err(BuildError::Slots { stream: stream.name.clone(), slots, most: *left });
+    }
+    *left -= slots;
+    Ok(slots as usize)
 }
 
 /// An upper bound of the cycles that `times` events of `a + b` cycles add to a run.
@@ -238,11 +283,19 @@ fn check_unit(unit: &Unit, inputs: &[usize], outputs: &[usize], streams: &[Strea
     let mut nests: Vec<_> = unit.nest.iter().collect();
     while let Some(nest) = nests.pop() {
         match nest {
-            crate::nest::Nest::Fire { phase, .. } if *phase >= unit.phases.len() => {
+            Nest::Fire { phase, .. } if *phase >= unit.phases.len() => {
                 return Err(missing("phase", *phase));
             }
-            crate::nest::Nest::Fire { .. } => {}
-            crate::nest::Nest::Loop { body, .. } => nests.extend(body),
+            Nest::Fire { times: Times::Open, .. } if !unit.is_open() => {
+                let what = "an open count must stand alone: the unit's nest is that one entry".into();
+                return Err(BuildError::Choice { unit: unit.name.clone(), what });
+            }
+            Nest::Fire { .. } => {}
+            Nest::Loop { times: Times::Open, .. } => {
+                let what = "a loop cannot be open; give it a count".into();
+                return Err(BuildError::Choice { unit: unit.name.clone(), what });
+            }
+            Nest::Loop { body, .. } => nests.extend(body),
         }
     }
     for phase in &unit.phases {
@@ -266,6 +319,9 @@ fn check_unit(unit: &Unit, inputs: &[usize], outputs: &[usize], streams: &[Strea
             return Err(missing("address pattern", phase.transfer.unwrap_or(0)));
         }
     }
+    if unit.is_loose() {
+        check_choice(unit, inputs.len())?;
+    }
     if let Some(port) = &unit.port {
         let bad = |what| Err(BuildError::Port { unit: unit.name.clone(), what });
         if unit.phases.iter().any(|phase| phase.transfer.is_none()) {
@@ -279,6 +335,41 @@ fn check_unit(unit: &Unit, inputs: &[usize], outputs: &[usize], streams: &[Strea
         }
     }
     Ok(())
+}
+
+/// A unit whose firings data decide: each firing must take what decides.
+fn check_choice(unit: &Unit, inputs: usize) -> Result<(), BuildError> {
+    let bad = |what: String| Err(BuildError::Choice { unit: unit.name.clone(), what });
+    let takes = |phase: &Phase, index: usize| phase.consume.iter().find(|end| end.0 == index).map(|end| end.1);
+    if !matches!(unit.nest[..], [Nest::Fire { phase: 0, .. }]) {
+        return bad("a data-dependent unit says only how often it fires: its nest is one entry, of phase 0".into());
+    }
+    if unit.port.is_some() {
+        return bad("a load or store unit has a fixed number of firings".into());
+    }
+    match unit.choice {
+        None if unit.phases[0].consume.iter().all(|end| end.1 == 0) => {
+            bad("it fires as long as its inputs deliver, but takes no token; give it a count".into())
+        }
+        None => Ok(()),
+        Some(Choice::Control(input)) if input >= inputs => {
+            bad(format!("its control is input {input}, but it has {inputs} inputs"))
+        }
+        Some(Choice::Control(input)) => match unit.phases.iter().position(|phase| takes(phase, input) != Some(1)) {
+            Some(phase) => bad(format!("phase {phase} must take exactly one token from the control, input {input}")),
+            None => Ok(()),
+        },
+        Some(Choice::FirstCome) if unit.phases.len() != inputs => {
+            bad(format!("a merge has one phase for each input, not {} for {inputs}", unit.phases.len()))
+        }
+        Some(Choice::FirstCome) => {
+            let wrong = |at: usize| unit.phases[at].consume.iter().any(|end| (end.0 == at) != (end.1 > 0));
+            match (0..inputs).find(|&at| takes(&unit.phases[at], at).is_none() || wrong(at)) {
+                Some(phase) => bad(format!("phase {phase} of a merge must take from input {phase} and from no other")),
+                None => Ok(()),
+            }
+        }
+    }
 }
 
 fn add(rates: &[(usize, u32)], firings: u64, ends: &[usize], totals: &mut [u64]) -> Result<(), BuildError> {

@@ -123,6 +123,11 @@ impl Ring {
         self.occupancy.high_water(&self.slots, self.taken, self.consumed)
     }
 
+    /// The first value of the next token; `None` if it is not there yet.
+    pub fn peek(&self) -> Option<f32> {
+        (self.visible > self.consumed).then(|| self.values[self.at(self.consumed) * self.lanes])
+    }
+
     pub fn lanes(&self) -> usize {
         self.lanes
     }

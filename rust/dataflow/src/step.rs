@@ -3,16 +3,20 @@
 //! Firing times are unique whatever the order of evaluation (a Kahn network), so the engine fires any unit that can
 //! fire, as often as it can, and computes *when* from the timestamps in the stream's slots. Only memory needs time
 //! order: when nothing can fire any more, all requests earlier than the first one plus the memory's look-ahead are
-//! served in order of time, because whatever is still unknown must wait for an answer to one of them.
+//! served in order of time, because whatever is still unknown must wait for an answer to one of them. A merge needs it
+//! too: it fires when it is the earliest of all that is left, since nothing can come any more that was there before.
 
 use crate::counters::{Counters, Run, StreamTotals, UnitTotals};
 use crate::deadlock::{Wait, explain};
+use crate::engine::{Decisions, Parts, Watch};
 use crate::error::RunError;
 use crate::nest::Cursor;
+use crate::observer::{Fired, Probe, State};
 use crate::operator::{Firing, Operator, Tokens};
 use crate::port::{Memory, Request};
-use crate::program::{Action, Bound, Program};
+use crate::program::{Action, Bound, MOST_LOOSE, Program};
 use crate::ring::Ring;
+use crate::unit::{Choice, Unit};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
@@ -22,26 +26,17 @@ const POLL: u64 = 1 << 6;
 /// Time between two polls that the engine aims at.
 const PACE: Duration = Duration::from_millis(4);
 
-/// Called every few milliseconds with the number of firings so far; `false` stops the run.
-pub type Watch<'a> = &'a mut dyn FnMut(u64) -> bool;
-
-/// Runs the timing of a bound program; no values move.
-pub fn run(bound: &Bound, memory: &mut dyn Memory, watch: Watch) -> Result<Run, RunError> {
-    Engine::<false>::new(bound, memory, &mut []).run(watch)
-}
-
-/// Runs timing and values; `operators` has one entry per unit.
-pub fn run_with_values(
-    bound: &Bound,
-    memory: &mut dyn Memory,
+/// Runs a program; with `VALUES`, `operators` has one entry per unit.
+pub(crate) fn run<const VALUES: bool, P: Probe>(
+    parts: Parts,
     operators: &mut [Box<dyn Operator>],
-    watch: Watch,
+    probe: P,
 ) -> Result<Run, RunError> {
-    Engine::<true>::new(bound, memory, operators).run(watch)
+    Engine::<VALUES, P>::new(parts.bound, parts.memory, operators, parts.decisions, probe).run(parts.watch)
 }
 
 /// A unit in motion.
-struct State {
+struct Standing {
     cursor: Cursor,
     /// Start of the last firing + its ii.
     ready: u64,
@@ -87,13 +82,24 @@ impl Door {
     }
 }
 
-struct Engine<'a, const VALUES: bool> {
+/// What a unit does next.
+enum Next {
+    Action(usize),
+    Wait(Wait),
+    Ended,
+}
+
+struct Engine<'a, const VALUES: bool, P: Probe> {
     bound: &'a Bound<'a>,
     program: &'a Program,
     memory: &'a mut dyn Memory,
     operators: &'a mut [Box<dyn Operator>],
+    decisions: Decisions<'a>,
+    probe: P,
+    /// Units that take what comes first.
+    merges: Vec<usize>,
     rings: Vec<Ring>,
-    states: Vec<State>,
+    states: Vec<Standing>,
     /// One for each unit; empty for a unit that only computes.
     doors: Vec<Option<Door>>,
     ready: Vec<u32>,
@@ -104,14 +110,21 @@ struct Engine<'a, const VALUES: bool> {
     outputs: Tokens,
 }
 
-impl<'a, const VALUES: bool> Engine<'a, VALUES> {
-    fn new(bound: &'a Bound<'a>, memory: &'a mut dyn Memory, operators: &'a mut [Box<dyn Operator>]) -> Self {
+impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
+    fn new(
+        bound: &'a Bound<'a>,
+        memory: &'a mut dyn Memory,
+        operators: &'a mut [Box<dyn Operator>],
+        decisions: Decisions<'a>,
+        probe: P,
+    ) -> Self {
         let program = bound.program;
+        let first_come = |&unit: &usize| program.units[unit].choice == Some(Choice::FirstCome);
         let ring = |(at, stream): (usize, &crate::stream::Stream)| {
             let from_memory = program.units[stream.from.0].port.is_some();
             Ring::new(stream, bound.slots[at], from_memory, VALUES)
         };
-        let state = |code: &Vec<_>| State {
+        let state = |code: &Vec<_>| Standing {
             cursor: Cursor::new(code),
             ready: 0,
             counters: Counters::default(),
@@ -120,7 +133,7 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
             end: 0,
             waits: None,
         };
-        let door = |unit: &crate::unit::Unit| {
+        let door = |unit: &Unit| {
             let port = unit.port.as_ref()?;
             let base = |p: &crate::unit::Pattern| {
                 p.base.wrapping_add(p.argument.map_or(0, |argument| bound.call.arguments[argument]))
@@ -143,6 +156,9 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
             firings: 0,
             inputs: Tokens::default(),
             outputs: Tokens::default(),
+            merges: (0..program.units.len()).filter(first_come).collect(),
+            decisions,
+            probe,
             bound,
             program,
             memory,
@@ -150,7 +166,7 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
         }
     }
 
-    /// Everything that can fire fires; then memory answers; until nothing is left.
+    /// Everything that can fire fires; then memory answers or a merge fires; until nothing is left.
     fn run(mut self, watch: Watch) -> Result<Run, RunError> {
         // Only how often the watch is polled follows the clock of the host, never a result.
         let (mut polled, mut stride, mut next_poll) = (Instant::now(), POLL, POLL);
@@ -161,15 +177,25 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
                         if !watch(self.firings) {
                             return Err(RunError::Interrupted);
                         }
+                        if self.firings >= MOST_LOOSE && self.bound.is_loose() {
+                            return Err(RunError::Endless { firings: self.firings });
+                        }
                         stride = if polled.elapsed() < PACE / 2 { stride * 2 } else { (stride / 2).max(1) };
                         (polled, next_poll) = (Instant::now(), self.firings + stride);
                     }
                 }
             }
-            if self.pending.is_empty() {
-                break;
+            let merge = self.earliest_merge();
+            let request = self.pending.peek().map(|Reverse((cycle, _))| *cycle);
+            match (merge, request) {
+                (None, None) => break,
+                (Some((start, unit, at)), request) if request.is_none_or(|cycle| start <= cycle) => {
+                    self.states[unit].waits = None;
+                    self.fire_action(unit, at)?;
+                    self.ready.push(unit as u32);
+                }
+                (merge, _) => self.answer(merge.map_or(u64::MAX, |(start, ..)| start)),
             }
-            self.answer();
         }
         self.finish()
     }
@@ -177,11 +203,80 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
     /// Fires `unit` once if it can, by the firing rule; otherwise notes what it waits for.
     #[inline]
     fn fire(&mut self, unit: usize) -> Result<bool, RunError> {
+        match self.next(unit)? {
+            Next::Action(at) => self.fire_action(unit, at),
+            Next::Wait(wait) => {
+                self.states[unit].waits = Some(wait);
+                Ok(false)
+            }
+            Next::Ended => {
+                self.states[unit].waits = None;
+                Ok(false)
+            }
+        }
+    }
+
+    /// The phase of the unit's next firing: from its nest, or from the token that decides.
+    #[inline]
+    fn next(&mut self, unit: usize) -> Result<Next, RunError> {
+        let Some(at) = self.states[unit].cursor.phase(&self.bound.code[unit]) else { return Ok(Next::Ended) };
+        let Some(choice) = self.program.units[unit].choice else { return Ok(Next::Action(at)) };
+        if let Decisions::Replay(tapes) = &self.decisions {
+            let choice = tapes[unit].get(self.states[unit].firings as usize);
+            return Ok(choice.map_or(Next::Ended, |&phase| Next::Action(at + phase as usize)));
+        }
+        match choice {
+            Choice::Control(input) => {
+                let stream = self.program.inputs(unit)[input];
+                let Some(value) = self.rings[stream].peek() else {
+                    self.rings[stream].tokens_needed = 1;
+                    return Ok(Next::Wait(Wait::Data(stream)));
+                };
+                let phase = chosen(self.program, unit, value, self.states[unit].firings)?;
+                Ok(Next::Action(at + phase))
+            }
+            // A merge fires from `earliest_merge` alone; until then it waits for a token on any input.
+            Choice::FirstCome => {
+                for &stream in self.program.inputs(unit) {
+                    self.rings[stream].tokens_needed = 0;
+                }
+                let mut wait = Wait::Data(self.program.inputs(unit)[0]);
+                for phase in 0..self.program.units[unit].phases.len() {
+                    match self.constraints(unit, &self.program.actions[at + phase]) {
+                        Err(why @ Wait::Space(_)) => wait = why,
+                        Err(_) | Ok(_) => {}
+                    }
+                }
+                Ok(Next::Wait(wait))
+            }
+        }
+    }
+
+    /// The merge that can fire first: its start, its number and the action.
+    fn earliest_merge(&mut self) -> Option<(u64, usize, usize)> {
+        let mut earliest: Option<(u64, usize, usize)> = None;
+        for rank in 0..self.merges.len() {
+            let unit = self.merges[rank];
+            let Some(first) = self.states[unit].cursor.phase(&self.bound.code[unit]) else { continue };
+            // First come is the input whose tokens are there first, whether or not their way on is free.
+            let arrival = |phase: usize| {
+                let end = self.program.ends[self.program.actions[first + phase].consume.clone()].first()?;
+                self.rings[end.stream].tokens(end.rate).map(|arrival| (arrival, first + phase))
+            };
+            let Some((_, at)) = (0..self.program.units[unit].phases.len()).filter_map(arrival).min() else { continue };
+            let Ok((data, space, memory)) = self.constraints(unit, &self.program.actions[at]) else { continue };
+            let start = self.states[unit].ready.max(data).max(space).max(memory);
+            if earliest.is_none_or(|(other, ..)| start < other) {
+                earliest = Some((start, unit, at));
+            }
+        }
+        earliest
+    }
+
+    /// Fires `unit` once, as action `at` says, if it can.
+    #[inline]
+    fn fire_action(&mut self, unit: usize, at: usize) -> Result<bool, RunError> {
         let code = &self.bound.code[unit];
-        let Some(at) = self.states[unit].cursor.phase(code) else {
-            self.states[unit].waits = None;
-            return Ok(false);
-        };
         let phase = &self.program.actions[at];
         let (data, space, memory) = match self.constraints(unit, phase) {
             Ok(times) => times,
@@ -195,11 +290,26 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
         let start = state.ready.max(data).max(space).max(memory);
         let waited = start - state.ready;
         // The wait belongs to the constraint that came last; data wins a tie with space.
-        match start {
-            _ if waited == 0 => {}
-            _ if data == start => state.counters.data += waited,
-            _ if memory == start => state.counters.memory += waited,
-            _ => state.counters.space += waited,
+        let wait = match start {
+            _ if waited == 0 => State::Busy,
+            _ if data == start => State::Data,
+            _ if memory == start => State::Memory,
+            _ => State::Space,
+        };
+        match wait {
+            State::Data => state.counters.data += waited,
+            State::Memory => state.counters.memory += waited,
+            State::Space => state.counters.space += waited,
+            _ => {}
+        }
+        if P::ON {
+            let (number, ready, Action { phase, ii, latency, .. }) = (state.firings, state.ready, phase.clone());
+            self.probe.fired(&Fired { unit, number, phase, ready, start, ii, latency, wait });
+        }
+        if let Decisions::Record(tapes) = &mut self.decisions
+            && self.program.units[unit].choice.is_some()
+        {
+            tapes[unit].push(phase.phase as u32);
         }
         if state.firings == 0 {
             state.first = start;
@@ -281,9 +391,9 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
         address
     }
 
-    /// Serves, in order of time, every request that nothing still unknown can precede.
-    fn answer(&mut self) {
-        let horizon = self.pending.peek().map_or(0, |Reverse((first, _))| first + self.memory.lookahead());
+    /// Serves, in order of time, every request that nothing still unknown can precede; a merge fires at `merge`.
+    fn answer(&mut self, merge: u64) {
+        let horizon = self.pending.peek().map_or(0, |Reverse((first, _))| first + self.memory.lookahead()).min(merge);
         while let Some(&Reverse((cycle, unit))) = self.pending.peek()
             && cycle < horizon
         {
@@ -335,7 +445,8 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
     /// Every unit must have ended; the rest of the elapsed cycles is idle.
     fn finish(self) -> Result<Run, RunError> {
         let cycles = self.states.iter().map(|state| state.end).max().unwrap_or(0);
-        if self.states.iter().any(|state| state.waits.is_some()) {
+        let blocked = |(state, unit): (&Standing, &Unit)| state.waits.is_some() && !unit.is_open();
+        if self.states.iter().zip(&self.program.units).any(blocked) {
             let waits: Vec<_> = self.states.iter().map(|state| state.waits).collect();
             let firings: Vec<_> = self.states.iter().map(|state| state.firings).collect();
             return Err(explain(self.program, &waits, &firings, cycles));
@@ -352,5 +463,21 @@ impl<'a, const VALUES: bool> Engine<'a, VALUES> {
             .zip(&self.program.streams)
             .map(|(ring, stream)| StreamTotals { tokens: ring.taken - stream.initial, high_water: ring.high_water() });
         Ok(Run { cycles, firings: self.firings, units: units.collect(), streams: streams.collect() })
+    }
+}
+
+/// The phase that a control value chooses.
+pub(crate) fn chosen(program: &Program, unit: usize, value: f32, firing: u64) -> Result<usize, RunError> {
+    let unit = &program.units[unit];
+    // Comparing as floats refuses fractions, infinities and NaN at once.
+    match (0..unit.phases.len()).find(|&phase| phase as f32 == value) {
+        Some(phase) => Ok(phase),
+        None => Err(RunError::Value {
+            unit: unit.name.clone(),
+            what: format!(
+                "its control value of firing {firing} is {value}; it must be a whole number from 0 to {}",
+                unit.phases.len() - 1
+            ),
+        }),
     }
 }

@@ -1,6 +1,6 @@
 //! A unit: a finite loop nest of phases, and for a load or store unit the addresses it visits.
 
-use crate::nest::{Nest, Phase};
+use crate::nest::{Nest, Phase, Times};
 use serde::Deserialize;
 
 /// A unit of the program.
@@ -13,6 +13,31 @@ pub struct Unit {
     /// How a load or store unit reaches memory; `None` for a unit that only computes.
     #[serde(default)]
     pub port: Option<Port>,
+    /// What decides the phase of each firing where data do; the nest then only says how often the unit fires.
+    #[serde(default)]
+    pub choice: Option<Choice>,
+}
+
+/// How a data-dependent unit finds the phase of its next firing.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// The first value of the next token at this input is the number of the phase: a switch, a select, a gate.
+    Control(usize),
+    /// Phase i takes from input i, and the input whose tokens were visible first wins, ties going to the lower: a merge.
+    FirstCome,
+}
+
+impl Unit {
+    /// Fires as long as its inputs deliver.
+    pub fn is_open(&self) -> bool {
+        matches!(self.nest[..], [Nest::Fire { times: Times::Open, .. }])
+    }
+
+    /// How often it fires, or which phases, is known only when the program runs.
+    pub fn is_loose(&self) -> bool {
+        self.choice.is_some() || self.is_open()
+    }
 }
 
 /// The memory port of a load or store unit.

@@ -5,7 +5,7 @@ use crate::error::MachineError;
 use crate::kernel::Kernel;
 use crate::plan;
 use crate::totals::{SessionTotals, Totals};
-use rdu_dataflow::{Call, Memory, Operator, Request, Run, step};
+use rdu_dataflow::{self as dataflow, Call, Memory, Operator, Request, Run, Setup, Watch, simulate};
 use rdu_memory::Channels;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -84,7 +84,7 @@ impl Session {
         kernel: &Kernel,
         call: &Call,
         mode: Mode,
-        watch: step::Watch,
+        watch: Watch,
     ) -> Result<(), MachineError> {
         if mode != Mode::Step {
             let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +103,7 @@ impl Session {
         kernel: &Kernel,
         call: &Call,
         with_values: bool,
-        watch: step::Watch,
+        watch: Watch,
     ) -> Result<(), MachineError> {
         let bound = kernel.program.bind(call)?;
         let load = if self.configured == Some(id) { 0 } else { self.costs.program_load };
@@ -114,9 +114,9 @@ impl Session {
         let run: Run = if with_values {
             let start = |op: &crate::tokens::TokenOp| op.start(call, &self.contents);
             let mut operators: Vec<Box<dyn Operator>> = kernel.operators.iter().map(start).collect();
-            step::run_with_values(&bound, &mut tiers, &mut operators, watch)?
+            simulate(&bound, dataflow::Mode::Step, Setup::values(&mut tiers, &mut operators, watch))?
         } else {
-            step::run(&bound, &mut tiers, watch)?
+            simulate(&bound, dataflow::Mode::Fast { skip: true }, Setup::timing(&mut tiers, watch))?
         };
         let last_answer = tiers.last_answer;
         self.configured = Some(id);

@@ -49,7 +49,7 @@ pub fn run(py: Python<'_>, error: RunError) -> PyErr {
         }
         // `watch::detached` raises what stopped the run; without it the interrupt itself is all there is to say.
         RunError::Interrupted => PyKeyboardInterrupt::new_err(message),
-        RunError::Value { .. } => RUN.raise(py, (message,)),
+        RunError::Value { .. } | RunError::Undecided { .. } | RunError::Endless { .. } => RUN.raise(py, (message,)),
     }
 }
 

@@ -9,7 +9,7 @@ use pyo3::types::PyDict;
 use pythonize::depythonize;
 use rdu_dataflow::operator::Operator;
 use rdu_dataflow::table::{self, Sink, Source};
-use rdu_dataflow::{Call, NoMemory, Program, Stream, Unit, step};
+use rdu_dataflow::{Call, Mode, NoMemory, Program, Setup, Stream, Unit, simulate};
 use serde::de::DeserializeOwned;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -124,8 +124,8 @@ impl StreamProgram {
             py,
             progress,
             |watch| match self.roles {
-                Some(_) => step::run_with_values(&bound, &mut NoMemory, &mut operators, watch),
-                None => step::run(&bound, &mut NoMemory, watch),
+                Some(_) => simulate(&bound, Mode::Step, Setup::values(&mut NoMemory, &mut operators, watch)),
+                None => simulate(&bound, Mode::Step, Setup::timing(&mut NoMemory, watch)),
             },
             errors::run,
         )?;
