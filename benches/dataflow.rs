@@ -93,7 +93,7 @@ fn operators(program: &Program, tokens: u64) -> Vec<Box<dyn Operator>> {
     (0..program.units().len()).map(one).collect()
 }
 
-/// One run and what it took.
+/// One run and the CPU seconds it took.
 fn once(bound: &Bound, mode: Mode, operators: Option<&mut [Box<dyn Operator>]>) -> (Run, f64) {
     let start = Instant::now();
     let (memory, watch) = (&mut NoMemory, &mut |_| true);
@@ -119,18 +119,107 @@ impl Graph {
         (run, took)
     }
 
-    /// Prints rates in both modes, and the goal with the share of it that `fast` reaches.
+    /// Prints the rates of both modes, and what share of its goal `fast` reaches.
     fn bench(&self) {
-        let mut rates = [const { Vec::new() }; 2];
-        let mut moved = 0.0;
+        let (mut fast, mut step, mut per_firing) = (Vec::new(), Vec::new(), 1.0);
         for _ in 0..ROUNDS {
-            for (rates, mode, tokens) in [(0, EACH, self.tokens), (1, STEP, self.tokens / 8)].map(|x| (x.0, x.1, x.2)) {
-                let (run, took) = self.run(mode, tokens);
-                moved = transfers(&run) as f64 / run.firings as f64;
-                self_push(&mut [], 0.0);
-                let _ = (rates, took);
+            let (run, took) = self.run(EACH, self.tokens);
+            fast.push(run.firings as f64 / took / 1e6);
+            per_firing = transfers(&run) as f64 / run.firings as f64;
+            let (run, took) = self.run(STEP, self.tokens / 8);
+            step.push(run.firings as f64 / took / 1e6);
+        }
+        let (fast, step) = (median(fast), median(step));
+        let (moved, ratio) = (fast * per_firing, fast / step);
+        let (goal, share) = match self.goal {
+            Goal::Firings(goal) => (format!("{goal:.0} M firings/s"), fast / goal),
+            Goal::Transfers(goal) => (format!("{goal:.0} M transfers/s"), moved / goal),
+        };
+        let share = 100.0 * share;
+        println!("{:<16} {fast:>9.1} {moved:>11.1} {step:>9.1} {ratio:>6.1}   {goal:<18} {share:>5.0} %", self.name);
+    }
+}
+
+fn transfers(run: &Run) -> u64 {
+    run.streams.iter().map(|stream| stream.tokens).sum()
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_unstable_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// Median CPU seconds of a program in two modes, run in turns; the first mode may run less often.
+fn compare(program: &Program, modes: [(Mode, usize); 2]) -> [f64; 2] {
+    let call = Call::default();
+    let bound = program.bind(&call).expect("the program balances");
+    let mut took = [const { Vec::new() }; 2];
+    let mut cycles = Vec::new();
+    for round in 0..ROUNDS {
+        for (took, (mode, rounds)) in took.iter_mut().zip(modes) {
+            if round < rounds {
+                let (run, seconds) = once(&bound, mode, None);
+                took.push(seconds);
+                cycles.push(run.cycles);
             }
         }
-        let _ = (&mut rates, moved);
+    }
+    assert!(cycles.iter().all(|other| *other == cycles[0]), "both modes take the same cycles");
+    took.map(median)
+}
+
+fn skipping() {
+    let row = |name: &str, figure: String, goal: &str| println!("{name:<48} {figure:>12}   {goal}");
+    let steady = graphs::pipeline(64, 1_000_000_000_000 / 64, 32, 1);
+    let [_, took] = compare(&steady, [(SKIP, 1), (SKIP, ROUNDS)]);
+    row("10^12 firings of a steady pipeline", format!("{:.2} ms", took * 1e3), "< 10 ms");
+    let [each, skip] = compare(&graphs::long_period(250_000_000), [(EACH, 1), (SKIP, ROUNDS)]);
+    row("10^9 firings with a period of 10^5, gain", format!("{:.0} x", each / skip), ">= 50 x");
+    let never = [
+        ("67 M firings of prime loops, cost of looking", graphs::prime_loops(64, 1 << 20)),
+        ("25 M firings of a growing backlog, likewise", graphs::backlog(1 << 23, 1 << 22)),
+    ];
+    for (name, program) in never {
+        let [each, skip] = compare(&program, [(EACH, ROUNDS), (SKIP, ROUNDS)]);
+        row(name, format!("{:+.1} %", 100.0 * (skip / each - 1.0)), "< 5 %");
+    }
+}
+
+/// Runs one graph once and prints firings, transfers, cycles and CPU seconds.
+fn print_once(name: &str, tokens: &str, mode: &str) -> Result<(), String> {
+    let graph = GRAPHS.iter().find(|graph| graph.name == name).ok_or("no such graph; see the table")?;
+    let tokens = tokens.parse().map_err(|_| "tokens must be a whole number")?;
+    let mode = match mode {
+        "step" => STEP,
+        "fast" => EACH,
+        "skip" => SKIP,
+        _ => return Err("the mode is step, fast (every firing timed) or skip".into()),
+    };
+    let (run, took) = graph.run(mode, tokens);
+    println!("{} {} {} {took:.6}", run.firings, transfers(&run), run.cycles);
+    Ok(())
+}
+
+fn main() {
+    // Cargo adds --bench to what the caller says.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let refused = match arguments[..] {
+        _ if cfg!(debug_assertions) => Err("a debug build says nothing about speed; use cargo bench".into()),
+        ["--once", name, tokens, mode] => print_once(name, tokens, mode),
+        _ => {
+            let part = arguments.first().copied().unwrap_or_default();
+            println!("{:<16} {:>9} {:>11} {:>9} {:>6}", "million per second", "firings", "transfers", "step", "ratio");
+            GRAPHS.iter().filter(|graph| graph.name.contains(part)).for_each(Graph::bench);
+            if "skipping".contains(part) {
+                println!();
+                skipping();
+            }
+            Ok(())
+        }
+    };
+    if let Err(why) = refused {
+        eprintln!("benches/dataflow.rs: {why}");
+        std::process::exit(2);
     }
 }
