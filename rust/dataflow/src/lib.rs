@@ -2,6 +2,7 @@
 //!
 //! Values do not depend on the schedule, and the schedule does not depend on values; see `step` for the rule itself.
 
+pub mod analysis;
 pub mod counters;
 pub mod deadlock;
 pub mod engine;
