@@ -1,15 +1,23 @@
 """The engine (Rust). Only the engine API of `rdu` uses it; nothing here is public."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self, final
+from typing import Literal, Self, final
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Image", "Kernel", "Session", "StreamProgram", "build_profile", "operators"]
+__all__ = ["Image", "Kernel", "Session", "StreamProgram", "analyse", "build_profile", "capacities", "operators"]
 
 _Array = npt.NDArray[np.float32] | npt.NDArray[np.uint16]
 
+# Units, their cycles and firings in an iteration, its cycles, and the critical cycle, by index: see rdu.builder.analysis.
+StepRow = tuple[Literal["busy", "token", "slot"], int | None, int, int, int, int, int, int]
+PartRow = tuple[list[int], list[int], list[int], tuple[int, int] | None, list[StepRow]]
+
+def analyse(program: StreamProgram) -> list[PartRow]: ...
+def capacities(
+    program: StreamProgram, work: int
+) -> tuple[list[tuple[int, int]], tuple[list[int], bool], tuple[list[int], bool]]: ...
 def build_profile() -> str: ...
 def operators() -> list[tuple[str, str, int | None]]: ...
 

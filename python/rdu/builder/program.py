@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from .. import _core
 from ..errors import GraphError
+from .analysis import Analysis
 from .result import StreamRun, StreamTotals, UnitTotals
 
 
@@ -80,6 +81,30 @@ class StreamProgram:
             streams={name: StreamTotals(*row) for name, row in zip(self._streams, streams, strict=True)},
             outputs={self._units[at]: values.reshape(-1, self._sinks[at]) for at, values in outputs},
         )
+
+    def analyse(self) -> Analysis:
+        """How fast the program can be, what holds it back, and how much room its streams need, before it runs.
+
+        Every unit's nest is taken as one cycle of phases that goes on for ever.
+
+        Raises
+        ------
+        rdu.errors.GraphError
+            A unit's rates depend on data, no numbers of cycles balance the rates, or an iteration has more than 2^20
+            firings.
+
+        Examples
+        --------
+        >>> import rdu
+        >>> b = rdu.Builder()
+        >>> b.unit("a", firings=30)
+        >>> b.unit("b", firings=20, ii=4)
+        >>> b.stream("a", "b", produce=2, consume=3)
+        >>> analysis = b.build().analyse()
+        >>> analysis.firings, analysis.iteration_cycles, analysis.critical[0].source
+        ({'a': 3, 'b': 2}, Fraction(8, 1), 'b')
+        """
+        return Analysis(self._core, self._units, self._streams)
 
     def __repr__(self) -> str:
         return f"StreamProgram({len(self._units)} units, {len(self._streams)} streams)"

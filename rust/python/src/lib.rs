@@ -1,5 +1,6 @@
 //! `rdu._core`: the engine's face to Python. Conversion and errors only; each noun registers itself.
 
+mod analysis;
 mod errors;
 mod image;
 mod profile;
@@ -12,6 +13,7 @@ use pyo3::prelude::*;
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    analysis::register(module)?;
     image::register(module)?;
     profile::register(module)?;
     session::register(module)?;
