@@ -5,6 +5,7 @@
 pub mod analysis;
 pub mod counters;
 pub mod deadlock;
+mod door;
 pub mod engine;
 pub mod error;
 mod fast;

@@ -38,7 +38,7 @@ impl Tokens {
     }
 
     /// (end index, values) of every end that this firing touches, in the phase's order.
-    pub fn iter(&self) -> impl Iterator<Item = (usize, &[f32])> {
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &[f32])> + Clone {
         self.spans.iter().map(|&(index, start, end)| (index, &self.values[start..end]))
     }
 
@@ -70,14 +70,14 @@ pub struct Firing<'a> {
 }
 
 /// Successive firings of one phase, seen by the operator of their unit.
-pub struct Block<'a> {
+pub struct Block<'a, 'v> {
     pub phase: usize,
     pub firings: usize,
     /// In a load or store unit: the address pattern, and where each firing's transfer goes.
     pub transfers: Option<(usize, &'a [u64])>,
     /// (end index, values) of every end that the phase touches: the same number of values for each firing.
-    pub inputs: &'a [(usize, &'a [f32])],
-    pub outputs: &'a mut [(usize, &'a mut [f32])],
+    pub inputs: &'a [(usize, &'v [f32])],
+    pub outputs: &'a mut [(usize, &'v mut [f32])],
 }
 
 /// What a unit computes. Called in the order of the unit's firings.
@@ -86,7 +86,7 @@ pub trait Operator: Send {
     fn fire(&mut self, firing: Firing<'_>) -> Result<(), String>;
 
     /// The same for a whole block; an operator that can do better than one firing at a time says how.
-    fn fire_many(&mut self, block: Block<'_>) -> Result<(), String> {
+    fn fire_many(&mut self, block: Block<'_, '_>) -> Result<(), String> {
         let (mut inputs, mut outputs) = (Tokens::default(), Tokens::default());
         for at in 0..block.firings {
             inputs.clear();

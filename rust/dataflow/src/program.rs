@@ -52,7 +52,7 @@ pub struct Program {
     outputs: Vec<Vec<usize>>,
     /// The phases of all units, one unit after another, and where each unit's begin.
     pub(crate) actions: Vec<Action>,
-    first_action: Vec<usize>,
+    pub(crate) first_action: Vec<usize>,
     /// The ends of all phases, one phase after another.
     pub(crate) ends: Vec<End>,
 }

@@ -8,17 +8,18 @@
 
 use crate::counters::{Counters, Run, StreamTotals, UnitTotals};
 use crate::deadlock::{Wait, explain};
+use crate::door::Door;
 use crate::engine::{Decisions, Parts, Watch};
 use crate::error::RunError;
 use crate::nest::Cursor;
 use crate::observer::{Fired, Probe, State};
 use crate::operator::{Firing, Operator, Tokens};
-use crate::port::{Memory, Request};
+use crate::port::Memory;
 use crate::program::{Action, Bound, MOST_LOOSE, Program};
 use crate::ring::Ring;
 use crate::unit::{Choice, Unit};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
 /// Firings before the first poll of the watch; a firing that moves long tokens may take a millisecond.
@@ -45,41 +46,6 @@ struct Standing {
     first: u64,
     end: u64,
     waits: Option<Wait>,
-}
-
-/// A load or store unit's door to memory.
-struct Door {
-    /// Per address pattern: relocated base and transfers so far.
-    patterns: Vec<(u64, u64)>,
-    /// Requests that memory has not served yet, oldest first, each with the phase of its firing.
-    asked: VecDeque<(Request, usize)>,
-    last_cycle: u64,
-    issued: u64,
-    answered: u64,
-    /// When the last `outstanding` answers came.
-    answers: Vec<u64>,
-}
-
-impl Door {
-    /// When one more request may be in flight; `None` if that is not known yet.
-    #[inline]
-    fn room(&self) -> Option<u64> {
-        let most = self.answers.len() as u64;
-        match self.issued.checked_sub(most) {
-            None => Some(0),
-            Some(before) => (before < self.answered).then(|| self.answers[(before % most) as usize]),
-        }
-    }
-
-    /// Notes an answer; answers are handed on in order of issue, so a later one waits for the earlier.
-    fn answer(&mut self, done: u64) -> u64 {
-        let most = self.answers.len() as u64;
-        let last = self.answered.checked_sub(1).map_or(0, |last| self.answers[(last % most) as usize]);
-        let done = done.max(last);
-        self.answers[(self.answered % most) as usize] = done;
-        self.answered += 1;
-        done
-    }
 }
 
 /// What a unit does next.
@@ -133,24 +99,10 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             end: 0,
             waits: None,
         };
-        let door = |unit: &Unit| {
-            let port = unit.port.as_ref()?;
-            let base = |p: &crate::unit::Pattern| {
-                p.base.wrapping_add(p.argument.map_or(0, |argument| bound.call.arguments[argument]))
-            };
-            Some(Door {
-                patterns: port.patterns.iter().map(|pattern| (base(pattern), 0)).collect(),
-                asked: VecDeque::new(),
-                last_cycle: 0,
-                issued: 0,
-                answered: 0,
-                answers: vec![0; port.outstanding],
-            })
-        };
         Engine {
             rings: program.streams.iter().enumerate().map(ring).collect(),
             states: bound.code.iter().map(state).collect(),
-            doors: program.units.iter().map(door).collect(),
+            doors: program.units.iter().map(|unit| Door::new(unit, bound)).collect(),
             ready: (0..program.units.len() as u32).collect(),
             pending: BinaryHeap::new(),
             firings: 0,
@@ -367,27 +319,18 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
         if phase.transfer.is_some()
             && let Some(door) = &self.doors[unit]
         {
-            memory = door.room().ok_or(Wait::Memory)?.max(memory);
+            memory = door.room(0).ok_or(Wait::Memory)?.max(memory);
         }
         Ok((data, space, memory))
     }
 
     /// Issues a transfer and returns its address.
-    fn request(&mut self, unit: usize, pattern: usize, phase: usize, cycle: u64) -> u64 {
-        let (Some(port), Some(door)) = (&self.program.units[unit].port, &mut self.doors[unit]) else { return 0 };
-        let spec = &port.patterns[pattern];
-        let (base, count) = &mut door.patterns[pattern];
-        let address = spec.address(*base, *count, &self.bound.call.indices);
-        *count += 1;
-        door.issued += 1;
-        // Requests leave in order of issue, also when a later firing has the shorter latency.
-        door.last_cycle = cycle.max(door.last_cycle);
-        let (cycle, tier) = (door.last_cycle, port.tier as u32);
-        if door.asked.is_empty() {
-            self.pending.push(Reverse((cycle, unit)));
+    fn request(&mut self, unit: usize, pattern: usize, action: usize, cycle: u64) -> u64 {
+        let Some(door) = &mut self.doors[unit] else { return 0 };
+        let (address, oldest) = door.issue(unit, self.bound, pattern, action, cycle);
+        if oldest && let Some((request, _)) = door.asked.front() {
+            self.pending.push(Reverse((request.cycle, unit)));
         }
-        let bytes = spec.bytes;
-        door.asked.push_back((Request { cycle, unit: unit as u32, tier, write: port.write, address, bytes }, phase));
         address
     }
 

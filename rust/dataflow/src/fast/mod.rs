@@ -1,15 +1,355 @@
-//! `fast`.
-use crate::counters::Run;
-use crate::engine::Parts;
+//! `fast`: the same firing rule, many firings of a unit at a time.
+//!
+//! Firing times are a recurrence in maximum and plus: a firing starts at the latest of the end of the one before, the
+//! tokens it takes and the slots it fills. All these are in the tracks of the unit's streams, so a unit that is visited
+//! fires as often as tokens and slots allow, in passes over slices: raise the starts to the tokens' times, raise them
+//! to the slots' times, chain them, write them to the tracks. Units are visited in dataflow order, around and around;
+//! there is no queue of events. `step` says what must come out.
+
+mod body;
+mod firing;
+mod lane;
+mod order;
+mod values;
+
+use crate::counters::{Counters, Run, StreamTotals, UnitTotals};
+use crate::deadlock::{Wait, explain};
+use crate::door::Door;
+use crate::engine::{Decisions, Parts, Watch};
 use crate::error::RunError;
 use crate::observer::Probe;
 use crate::operator::Operator;
+use crate::port::Memory;
+use crate::program::{Bound, MOST_LOOSE, Program};
+use crate::repetition::gcd;
+use crate::step::chosen;
+use crate::unit::Choice;
+use body::{Body, CHUNK, Piece, Place, pieces};
+use firing::Scratch;
+use lane::{Lane, Shape};
+use order::{Ready, dataflow_order};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::{Duration, Instant};
+use values::Buffer;
 
+/// Firings before the first poll of the watch, and the time between two polls that the engine aims at.
+const POLL: u64 = 1 << 12;
+const PACE: Duration = Duration::from_millis(4);
+
+/// Runs a program; with `VALUES`, `operators` has one entry per unit.
 pub(crate) fn run<const VALUES: bool, P: Probe>(
     parts: Parts,
     operators: &mut [Box<dyn Operator>],
     probe: P,
     _skip: bool,
 ) -> Result<Run, RunError> {
-    crate::step::run::<VALUES, P>(parts, operators, probe)
+    let Parts { bound, memory, decisions, watch } = parts;
+    Engine::<VALUES, P>::new(bound, memory, operators, decisions, probe).dispatch(watch)
+}
+
+/// A unit in motion.
+struct Actor {
+    unit: usize,
+    place: Place,
+    /// Start of the last firing + its ii.
+    ready: i64,
+    firings: u64,
+    busy: i64,
+    memory: i64,
+    space: i64,
+    first: i64,
+    end: i64,
+}
+
+struct Engine<'a, const VALUES: bool, P: Probe> {
+    bound: &'a Bound<'a>,
+    program: &'a Program,
+    memory: &'a mut dyn Memory,
+    operators: &'a mut [Box<dyn Operator>],
+    decisions: Decisions<'a>,
+    probe: P,
+    /// Units in dataflow order, and the pieces of their nests in the same order.
+    actors: Vec<Actor>,
+    pieces: Vec<Vec<Piece>>,
+    bodies: Vec<Body>,
+    /// In the order of the program's streams; their timestamps lie in `times`.
+    lanes: Vec<Lane>,
+    times: Vec<i64>,
+    buffers: Vec<Buffer>,
+    ready: Ready,
+    /// In dataflow order; empty for a unit that only computes.
+    doors: Vec<Option<Door>>,
+    /// Units (in dataflow order) whose oldest request waits to be served, by its cycle and the unit's number.
+    pending: BinaryHeap<Reverse<(u64, usize, usize)>>,
+    firings: u64,
+    scratch: Box<Scratch>,
+}
+
+/// Tokens that the phases of one end of a stream move at once: their greatest common divisor.
+fn grain(program: &Program, unit: usize, stream: usize, input: bool) -> u64 {
+    let first = program.first_action[unit];
+    let rates = program.actions[first..first + program.units[unit].phases.len()].iter().flat_map(|action| {
+        let ends = if input { action.consume.clone() } else { action.produce.clone() };
+        program.ends[ends].iter().filter(|end| end.stream == stream).map(|end| end.rate)
+    });
+    rates.fold(0, |all, rate| gcd(all.into(), rate.into()) as u64).max(1)
+}
+
+/// The latency of every phase that sends on `stream`, if it is the same; `None` for a load unit.
+fn latency(program: &Program, stream: usize) -> Option<i64> {
+    let unit = program.streams[stream].from.0;
+    let first = program.first_action[unit];
+    let actions = &program.actions[first..first + program.units[unit].phases.len()];
+    let sends = |action: &&crate::program::Action| {
+        program.ends[action.produce.clone()].iter().any(|end| end.stream == stream && end.rate > 0)
+    };
+    let mut latencies = actions.iter().filter(sends).map(|action| action.latency);
+    let one = latencies.next().unwrap_or(0);
+    (program.units[unit].port.is_none() && latencies.all(|other| other == one)).then_some(one as i64)
+}
+
+impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
+    fn new(
+        bound: &'a Bound<'a>,
+        memory: &'a mut dyn Memory,
+        operators: &'a mut [Box<dyn Operator>],
+        decisions: Decisions<'a>,
+        probe: P,
+    ) -> Self {
+        let program = bound.program;
+        let order = dataflow_order(program);
+        let mut rank = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(at, &unit)| rank[unit] = at);
+        let mut bodies = Vec::with_capacity(order.len());
+        let pieces: Vec<_> = order.iter().map(|&unit| pieces(bound, unit, &mut bodies)).collect();
+        let actor = |(&unit, pieces): (&usize, &Vec<Piece>)| Actor {
+            unit,
+            place: Place::new(pieces),
+            ready: 0,
+            firings: 0,
+            busy: 0,
+            memory: 0,
+            space: 0,
+            first: 0,
+            end: 0,
+        };
+        let mut times = Vec::new();
+        let lane = |(at, stream): (usize, &crate::stream::Stream)| {
+            let shape = Shape {
+                from: rank[stream.from.0],
+                to: rank[stream.to.0],
+                slots: bound.slots[at],
+                initial: stream.initial,
+                latency: stream.latency as i64,
+                credit: stream.credit as i64,
+                produced_grain: grain(program, stream.from.0, at, false),
+                consumed_grain: grain(program, stream.to.0, at, true),
+                producer_latency: latency(program, at),
+            };
+            Lane::new(&shape, &mut times)
+        };
+        let lanes = program.streams.iter().enumerate().map(lane).collect();
+        let buffer = |stream: &crate::stream::Stream| Buffer::new(stream.initial, stream.lanes);
+        Engine {
+            actors: order.iter().zip(&pieces).map(actor).collect(),
+            doors: order.iter().map(|&unit| Door::new(&program.units[unit], bound)).collect(),
+            buffers: if VALUES { program.streams.iter().map(buffer).collect() } else { Vec::new() },
+            ready: Ready::all(order.len()),
+            pending: BinaryHeap::new(),
+            firings: 0,
+            scratch: Scratch::new(),
+            pieces,
+            bodies,
+            lanes,
+            times,
+            bound,
+            program,
+            memory,
+            operators,
+            decisions,
+            probe,
+        }
+    }
+
+    /// Runs on the widest vectors that the processor has; what is computed is the same.
+    fn dispatch(mut self, watch: Watch) -> Result<Run, RunError> {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
+                // SAFETY: the processor has just been found to have these features.
+                unsafe { self.run_avx512(watch)? };
+                return self.finish();
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") {
+                // SAFETY: the processor has just been found to have these features.
+                unsafe { self.run_avx2(watch)? };
+                return self.finish();
+            }
+        }
+        self.run(watch)?;
+        self.finish()
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512vl,bmi1,bmi2")]
+    fn run_avx512(&mut self, watch: Watch) -> Result<(), RunError> {
+        self.run(watch)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
+    fn run_avx2(&mut self, watch: Watch) -> Result<(), RunError> {
+        self.run(watch)
+    }
+
+    /// Visits units until none can fire; then memory answers; until nothing is left.
+    #[inline(always)]
+    fn run(&mut self, watch: Watch) -> Result<(), RunError> {
+        let (mut polled, mut stride, mut next_poll) = (Instant::now(), POLL, POLL);
+        let mut at = 0;
+        loop {
+            while let Some(unit) = self.ready.take(at) {
+                at = unit;
+                self.visit(unit)?;
+                if self.firings >= next_poll {
+                    if !watch(self.firings) {
+                        return Err(RunError::Interrupted);
+                    }
+                    if self.firings >= MOST_LOOSE && self.bound.is_loose() {
+                        return Err(RunError::Endless { firings: self.firings });
+                    }
+                    stride = if polled.elapsed() < PACE / 2 { stride * 2 } else { (stride / 2).max(1) };
+                    (polled, next_poll) = (Instant::now(), self.firings + stride);
+                }
+            }
+            if self.pending.is_empty() {
+                return Ok(());
+            }
+            self.answer();
+        }
+    }
+
+    /// Fires `actor` as often as it can.
+    #[inline(always)]
+    fn visit(&mut self, actor: usize) -> Result<(), RunError> {
+        while let Some((body, left)) = self.upcoming(actor)? {
+            let (number, next, body) = (body, self.actors[actor].place.next, &self.bodies[body]);
+            let most = left.min(CHUNK as u64);
+            let mut firings = most;
+            for end in &body.consume {
+                firings = firings.min(end.firings(next, self.lanes[end.lane].tokens()));
+            }
+            for end in &body.produce {
+                firings = firings.min(end.firings(next, self.lanes[end.lane].space()));
+            }
+            if body.transfer
+                && let Some(door) = &self.doors[actor]
+            {
+                firings = firings.min(door.free());
+            }
+            let again = firings == most || body.again;
+            if firings == 0 {
+                return Ok(());
+            }
+            self.fire(actor, number, firings as usize)?;
+            if !again {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The body that `actor` runs next, and for how many firings at most; `None` where it has ended or where the token
+    /// that decides is not there.
+    #[inline(always)]
+    fn upcoming(&mut self, actor: usize) -> Result<Option<(usize, u64)>, RunError> {
+        let Actor { unit, place, firings, .. } = &self.actors[actor];
+        let Some(Piece::Run { body, .. }) = self.pieces[actor].get(place.at) else { return Ok(None) };
+        match self.program.units[*unit].choice {
+            None => Ok(Some((*body, place.left))),
+            Some(choice) => {
+                let chosen = self.choose(choice, *unit, *firings)?;
+                Ok(chosen.map(|(phase, run)| (body + phase, run.min(place.left))))
+            }
+        }
+    }
+
+    /// The phase that data choose, and for how many firings in a row.
+    #[inline(never)]
+    fn choose(&self, choice: Choice, unit: usize, firing: u64) -> Result<Option<(usize, u64)>, RunError> {
+        if let Decisions::Replay(tapes) = &self.decisions {
+            let rest = tapes[unit].get(firing as usize..).unwrap_or_default();
+            let Some(&phase) = rest.first() else { return Ok(None) };
+            let run = rest.iter().take(CHUNK).take_while(|&&other| other == phase).count();
+            return Ok(Some((phase as usize, run as u64)));
+        }
+        let Choice::Control(input) = choice else { return Ok(None) };
+        let stream = self.program.inputs(unit)[input];
+        let there = self.lanes[stream].tokens().min(CHUNK as u64) as usize;
+        if there == 0 || !VALUES {
+            return Ok(None);
+        }
+        let value = self.buffers[stream].peek(0);
+        let phase = chosen(self.program, unit, value, firing)?;
+        let run = (0..there).take_while(|&ahead| self.buffers[stream].peek(ahead) == value).count();
+        Ok(Some((phase, run as u64)))
+    }
+
+    /// What `actor` waits for when nothing moves any more; `None` if it has ended.
+    fn wait(&self, at: usize) -> Option<Wait> {
+        let Actor { unit, place, firings, .. } = &self.actors[at];
+        let Some(Piece::Run { body, .. }) = self.pieces[at].get(place.at) else { return None };
+        let body = match self.program.units[*unit].choice {
+            None => *body,
+            Some(choice) => match (self.choose(choice, *unit, *firings), choice) {
+                (Ok(Some((phase, _))), _) => body + phase,
+                (_, Choice::Control(input)) if !matches!(self.decisions, Decisions::Replay(_)) => {
+                    return Some(Wait::Data(self.program.inputs(*unit)[input]));
+                }
+                _ => return None,
+            },
+        };
+        let body = &self.bodies[body];
+        let action = &self.program.actions[body.actions[place.next]];
+        for end in &self.program.ends[action.consume.clone()] {
+            if self.lanes[end.stream].tokens() < end.rate {
+                return Some(Wait::Data(end.stream));
+            }
+        }
+        for end in &self.program.ends[action.produce.clone()] {
+            if self.lanes[end.stream].space() < end.rate {
+                return Some(Wait::Space(end.stream));
+            }
+        }
+        Some(Wait::Memory)
+    }
+
+    /// Every unit must have ended; the rest of the elapsed cycles is idle.
+    fn finish(self) -> Result<Run, RunError> {
+        let cycles = self.actors.iter().map(|actor| actor.end).max().unwrap_or(0) as u64;
+        let waits: Vec<_> = (0..self.actors.len()).map(|at| self.wait(at)).collect();
+        let blocked =
+            |(actor, wait): (&Actor, &Option<Wait>)| wait.is_some() && !self.program.units[actor.unit].is_open();
+        if self.actors.iter().zip(&waits).any(blocked) {
+            let (mut by_unit, mut firings) = (vec![None; waits.len()], vec![0; waits.len()]);
+            for (actor, wait) in self.actors.iter().zip(waits) {
+                (by_unit[actor.unit], firings[actor.unit]) = (wait, actor.firings);
+            }
+            return Err(explain(self.program, &by_unit, &firings, cycles));
+        }
+        let mut units = vec![UnitTotals::default(); self.actors.len()];
+        for actor in &self.actors {
+            let [ready, busy, space, memory] = [actor.ready, actor.busy, actor.space, actor.memory].map(|n| n as u64);
+            // From cycle 0 until the last firing ended the unit was busy or waited.
+            let counters = Counters { busy, data: ready - busy - space - memory, space, memory, idle: cycles - ready };
+            let (first_cycle, end_cycle) = (actor.first as u64, actor.end as u64);
+            units[actor.unit] = UnitTotals { counters, firings: actor.firings, first_cycle, end_cycle };
+        }
+        let streams = self.lanes.into_iter().zip(&self.program.streams).map(|(lane, stream)| StreamTotals {
+            tokens: lane.taken - stream.initial,
+            high_water: lane.high_water(&self.times),
+        });
+        Ok(Run { cycles, firings: self.firings, units, streams: streams.collect() })
+    }
 }

@@ -1,0 +1,248 @@
+//! A unit's nest cut into straight pieces: short bodies of phases that run over and over, and the loops around them.
+
+use crate::nest::Code;
+use crate::program::{Action, Bound};
+
+/// Firings that are evaluated together at most.
+pub(crate) const CHUNK: usize = 128;
+/// A loop whose whole body is no longer than this is one piece.
+const LONGEST_BODY: u64 = 128;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Piece {
+    /// Runs the body for so many firings.
+    Run {
+        body: usize,
+        firings: u64,
+    },
+    Begin {
+        times: u64,
+    },
+    End {
+        begin: usize,
+    },
+}
+
+/// A quantity of each firing of a body, laid out so that any `CHUNK` successive firings are one slice.
+type Table<T> = Box<[T]>;
+
+/// The same for all firings of a body, or a table.
+#[derive(Clone, Debug)]
+pub(crate) enum Each<T> {
+    Same(T),
+    Table(Table<T>),
+}
+
+/// One stream as a body uses it.
+#[derive(Clone, Debug)]
+pub(crate) struct Use {
+    pub lane: usize,
+    /// Tokens of one firing.
+    pub rate: Each<u64>,
+    /// For a table: tokens before firing i of two passes through the body.
+    before: Table<u64>,
+    /// The other end is a load unit: waiting here is waiting for memory.
+    pub from_memory: bool,
+}
+
+/// Phases that run one after another, over and over.
+#[derive(Clone, Debug)]
+pub(crate) struct Body {
+    pub actions: Vec<usize>,
+    pub ii: Each<i64>,
+    pub latency: Each<i64>,
+    pub consume: Vec<Use>,
+    pub produce: Vec<Use>,
+    /// Waits for memory are possible: a transfer of its own, or tokens from a load unit.
+    pub memory: bool,
+    pub transfer: bool,
+    /// A stream leads from the unit to itself, so that firing makes more firings possible.
+    pub again: bool,
+}
+
+impl<T: Copy + PartialEq> Each<T> {
+    fn new(values: Vec<T>) -> Self {
+        if values.iter().all(|value| *value == values[0]) { Each::Same(values[0]) } else { Each::Table(table(&values)) }
+    }
+}
+
+fn table<T: Copy>(values: &[T]) -> Table<T> {
+    values.iter().copied().cycle().take(values.len() + CHUNK).collect()
+}
+
+impl Use {
+    /// Firings, from firing `at` of the body on, that move no more than `tokens`.
+    #[inline(always)]
+    pub(crate) fn firings(&self, at: usize, tokens: u64) -> u64 {
+        match self.rate {
+            Each::Same(1) => tokens,
+            Each::Same(rate) => tokens / rate,
+            Each::Table(_) => {
+                let length = self.before.len() / 2;
+                let (cycle, from) = (self.before[length], self.before[at]);
+                let rest = tokens % cycle;
+                let more = self.before[at + 1..at + length].partition_point(|before| before - from <= rest);
+                tokens / cycle * length as u64 + more as u64
+            }
+        }
+    }
+
+    /// Tokens of `firings` firings from firing `at` on.
+    #[inline(always)]
+    pub(crate) fn tokens(&self, at: usize, firings: usize) -> u64 {
+        match &self.rate {
+            Each::Same(rate) => rate * firings as u64,
+            Each::Table(rates) => rates[at..at + firings].iter().sum(),
+        }
+    }
+}
+
+impl Body {
+    fn new(bound: &Bound, unit: usize, actions: Vec<usize>) -> Self {
+        let program = bound.program;
+        let all: Vec<&Action> = actions.iter().map(|&at| &program.actions[at]).collect();
+        let uses = |input: bool, streams: &[usize]| -> Vec<Use> {
+            let ends = |action: &Action| match input {
+                true => &program.ends[action.consume.clone()],
+                false => &program.ends[action.produce.clone()],
+            };
+            let rates = |&stream: &usize| {
+                let rate =
+                    |action: &&Action| ends(action).iter().find(|end| end.stream == stream).map_or(0, |e| e.rate);
+                (stream, all.iter().map(rate).collect::<Vec<u64>>())
+            };
+            let used = |(lane, rates): (usize, Vec<u64>)| {
+                if rates.iter().all(|&rate| rate == 0) {
+                    return None;
+                }
+                let from_memory = input && program.units[program.streams[lane].from.0].port.is_some();
+                let rate = Each::new(rates.clone());
+                let sums = rates.iter().chain(&rates).scan(0, |sum, rate| {
+                    let before = *sum;
+                    *sum += rate;
+                    Some(before)
+                });
+                let before = if matches!(rate, Each::Table(_)) { sums.collect() } else { Table::default() };
+                Some(Use { lane, rate, before, from_memory })
+            };
+            streams.iter().map(rates).filter_map(used).collect()
+        };
+        let consume = uses(true, program.inputs(unit));
+        let produce = uses(false, program.outputs(unit));
+        let transfer = all.iter().any(|action| action.transfer.is_some());
+        Body {
+            ii: Each::new(all.iter().map(|action| action.ii as i64).collect()),
+            latency: Each::new(all.iter().map(|action| action.latency as i64).collect()),
+            memory: transfer || consume.iter().any(|end| end.from_memory),
+            again: produce.iter().any(|out| consume.iter().any(|input| input.lane == out.lane)),
+            transfer,
+            consume,
+            produce,
+            actions,
+        }
+    }
+}
+
+/// The pieces of `unit`; its bodies are added to `bodies`. A data-dependent unit has one body for each phase.
+pub(crate) fn pieces(bound: &Bound, unit: usize, bodies: &mut Vec<Body>) -> Vec<Piece> {
+    let code = &bound.code[unit];
+    let mut pieces = Vec::with_capacity(code.len());
+    let mut begins: Vec<usize> = Vec::new();
+    let mut at = 0;
+    while at < code.len() {
+        match code[at] {
+            Code::Fire { phase, times } => {
+                let phases =
+                    if bound.program.units[unit].choice.is_some() { bound.program.units[unit].phases.len() } else { 1 };
+                pieces.push(Piece::Run { body: bodies.len(), firings: times });
+                bodies.extend((0..phases).map(|choice| Body::new(bound, unit, vec![phase as usize + choice])));
+            }
+            Code::Begin { times } => match straight(&code[at + 1..]) {
+                Some((length, actions)) => {
+                    pieces.push(Piece::Run { body: bodies.len(), firings: times * actions.len() as u64 });
+                    bodies.push(Body::new(bound, unit, actions));
+                    at += length + 1;
+                }
+                None => {
+                    begins.push(pieces.len());
+                    pieces.push(Piece::Begin { times });
+                }
+            },
+            Code::End { .. } => pieces.push(Piece::End { begin: begins.pop().unwrap_or(0) }),
+        }
+        at += 1;
+    }
+    pieces
+}
+
+/// The firings up to the end of the loop that `code` is the body of, if there are no loops in it and they are few.
+fn straight(code: &[Code]) -> Option<(usize, Vec<usize>)> {
+    let (mut actions, mut left) = (Vec::new(), LONGEST_BODY);
+    for (length, op) in code.iter().enumerate() {
+        match *op {
+            Code::Fire { phase, times } if times <= left => {
+                left -= times;
+                actions.extend((0..times).map(|_| phase as usize));
+            }
+            Code::End { .. } => return Some((length, actions)),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// Where a unit stands in its pieces: always in a `Run` with firings left, or at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub at: usize,
+    pub left: u64,
+    /// The next firing of the body.
+    pub next: usize,
+    pub loops: Vec<u64>,
+}
+
+impl Place {
+    pub(crate) fn new(pieces: &[Piece]) -> Self {
+        let mut place = Place::default();
+        place.settle(pieces);
+        place
+    }
+
+    #[inline(always)]
+    pub(crate) fn advance(&mut self, pieces: &[Piece], length: usize, firings: u64) {
+        self.left -= firings;
+        if self.left == 0 {
+            self.at += 1;
+            self.settle(pieces);
+        } else if length > 1 {
+            self.next = (self.next + firings as usize) % length;
+        }
+    }
+
+    fn settle(&mut self, pieces: &[Piece]) {
+        self.next = 0;
+        loop {
+            match pieces.get(self.at) {
+                None => return,
+                Some(Piece::Run { firings, .. }) => {
+                    self.left = *firings;
+                    return;
+                }
+                Some(Piece::Begin { times }) => {
+                    self.loops.push(*times);
+                    self.at += 1;
+                }
+                Some(Piece::End { begin }) => match self.loops.last_mut() {
+                    Some(left) if *left > 1 => {
+                        *left -= 1;
+                        self.at = *begin + 1;
+                    }
+                    _ => {
+                        self.loops.pop();
+                        self.at += 1;
+                    }
+                },
+            }
+        }
+    }
+}

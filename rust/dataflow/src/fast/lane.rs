@@ -1,0 +1,388 @@
+//! A stream as two tracks of timestamps: when its producer took slots, and when its consumer freed them.
+//!
+//! A track has one entry for each *grain* of tokens that its unit moves at once, so that a firing writes one entry
+//! however many tokens it moves. The tracks of all lanes lie in one array of times.
+
+use super::body::{Each, Use};
+
+/// A ring of timestamps in the array of times; its length is a power of two.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Track {
+    base: usize,
+    mask: usize,
+    /// Tokens of one entry.
+    grain: u64,
+    /// Entries ever written.
+    entries: i64,
+}
+
+/// The entries that hold the tokens `first`, `first + step`, and so on.
+struct Walk {
+    entry: i64,
+    rest: u64,
+    whole: i64,
+    part: u64,
+    grain: u64,
+}
+
+impl Walk {
+    #[inline(always)]
+    fn new(first: i64, step: u64, grain: u64) -> Self {
+        if grain == 1 {
+            return Walk { entry: first, rest: 0, whole: step as i64, part: 0, grain };
+        }
+        let (entry, rest) = (first.div_euclid(grain as i64), first.rem_euclid(grain as i64) as u64);
+        Walk { entry, rest, whole: (step / grain) as i64, part: step % grain, grain }
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> i64 {
+        let entry = self.entry;
+        self.rest += self.part;
+        let carry = self.rest >= self.grain;
+        self.rest -= if carry { self.grain } else { 0 };
+        self.entry += self.whole + i64::from(carry);
+        entry
+    }
+}
+
+impl Track {
+    /// Room for `tokens` tokens at the end of `times`.
+    fn new(times: &mut Vec<i64>, tokens: usize, grain: u64) -> Self {
+        let length = (tokens as u64).div_ceil(grain).next_power_of_two() as usize;
+        let base = times.len();
+        times.resize(base + length, 0);
+        Track { base, mask: length - 1, grain, entries: 0 }
+    }
+
+    /// The entry of a token; a grain of 1 is the rule, and saves the division.
+    #[inline(always)]
+    fn entry(&self, token: i64) -> i64 {
+        if self.grain == 1 { token } else { token.div_euclid(self.grain as i64) }
+    }
+
+    #[inline(always)]
+    fn index(&self, entry: i64) -> usize {
+        self.base + (entry as usize & self.mask)
+    }
+
+    /// `count` entries from `entry` on as two ranges of the array of times.
+    #[inline(always)]
+    fn ranges(&self, entry: i64, count: usize) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
+        let at = entry as usize & self.mask;
+        let first = count.min(self.mask + 1 - at);
+        (self.base + at..self.base + at + first, self.base..self.base + count - first)
+    }
+
+    /// Raises each of `out` to the time of tokens `first`, `first + step`, ... plus `add`.
+    #[inline(always)]
+    fn raise(&self, times: &[i64], first: i64, step: u64, add: i64, out: &mut [i64]) {
+        let mut walk = Walk::new(first, step, self.grain);
+        if step == self.grain {
+            let (one, two) = self.ranges(walk.entry, out.len());
+            let (out_one, out_two) = out.split_at_mut(one.len());
+            raise(out_one, &times[one], add);
+            raise(out_two, &times[two], add);
+        } else {
+            for out in out {
+                *out = (*out).max(times[self.index(walk.next())] + add);
+            }
+        }
+    }
+
+    /// The same where each firing moves its own number of tokens, from token `next` on.
+    #[inline(always)]
+    fn raise_each(&self, times: &[i64], mut next: i64, rates: &[u64], add: i64, out: &mut [i64]) {
+        for (out, &rate) in out.iter_mut().zip(rates) {
+            if rate > 0 {
+                next += rate as i64;
+                *out = (*out).max(times[self.index(self.entry(next - 1))] + add);
+            }
+        }
+    }
+
+    /// Appends the entries of firings that happen at `at`, plus `add` each.
+    #[inline(always)]
+    fn append(&mut self, times: &mut [i64], rate: &Each<u64>, next: usize, at: &[i64], add: i64) {
+        match rate {
+            Each::Same(rate) if *rate == self.grain => {
+                let (one, two) = self.ranges(self.entries, at.len());
+                let (at_one, at_two) = at.split_at(one.len());
+                put(&mut times[one], at_one, add);
+                put(&mut times[two], at_two, add);
+                self.entries += at.len() as i64;
+            }
+            Each::Same(rate) => at.iter().for_each(|at| self.repeat(times, *rate, at + add)),
+            Each::Table(rates) => {
+                at.iter().zip(&rates[next..]).for_each(|(at, &rate)| self.repeat(times, rate, at + add))
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn repeat(&mut self, times: &mut [i64], tokens: u64, time: i64) {
+        let count = if self.grain == 1 { tokens } else { tokens / self.grain };
+        for _ in 0..count {
+            let at = self.index(self.entries);
+            times[at] = time;
+            self.entries += 1;
+        }
+    }
+}
+
+#[inline(always)]
+fn raise(out: &mut [i64], from: &[i64], add: i64) {
+    for (out, from) in out.iter_mut().zip(from) {
+        *out = (*out).max(from + add);
+    }
+}
+
+#[inline(always)]
+fn put(to: &mut [i64], from: &[i64], add: i64) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = from + add;
+    }
+}
+
+/// A stream in motion.
+#[derive(Clone, Debug)]
+pub(crate) struct Lane {
+    /// Tokens ever, initial ones included: slot taken, arrival known, consumed.
+    pub taken: u64,
+    pub visible: u64,
+    pub consumed: u64,
+    pub capacity: u64,
+    initial: i64,
+    /// Units at both ends, in dataflow order.
+    pub from: usize,
+    pub to: usize,
+    /// When slots were taken.
+    made: Track,
+    /// When tokens are visible, where that is not a fixed time after `made`.
+    seen: Option<Track>,
+    /// When slots are free again.
+    freed: Track,
+    /// From `made` to visible.
+    delay: i64,
+    /// From leaving the producer to visible, and from the end of a firing to free.
+    latency: i64,
+    credit: i64,
+    last_seen: i64,
+    /// The most slots taken at a time among the entries of `made` checked so far.
+    pub high: u64,
+    most: u64,
+    checked: i64,
+    /// Tokens whose slots are known to be free when the next entry to check was made.
+    free_by_then: i64,
+}
+
+/// What a lane is made from.
+pub(crate) struct Shape {
+    pub from: usize,
+    pub to: usize,
+    /// Slots that it really uses.
+    pub slots: usize,
+    pub initial: u64,
+    pub latency: i64,
+    pub credit: i64,
+    /// Tokens that its units move at once.
+    pub produced_grain: u64,
+    pub consumed_grain: u64,
+    /// The producer's latency, where it is always the same; `None` also for a load unit.
+    pub producer_latency: Option<i64>,
+}
+
+impl Lane {
+    pub(crate) fn new(shape: &Shape, times: &mut Vec<i64>) -> Self {
+        let made = Track::new(times, shape.slots, shape.produced_grain);
+        let seen = shape.producer_latency.is_none().then(|| Track::new(times, shape.slots, shape.produced_grain));
+        let freed = Track::new(times, shape.slots, shape.consumed_grain);
+        let delay = shape.producer_latency.map_or(0, |latency| latency + shape.latency);
+        // Initial tokens are visible at 0: their entries, which come before entry 0, say so.
+        for entry in 1..=shape.initial.div_ceil(shape.produced_grain) as i64 {
+            times[made.index(-entry)] = -delay;
+        }
+        Lane {
+            taken: shape.initial,
+            visible: shape.initial,
+            consumed: 0,
+            capacity: shape.slots as u64,
+            initial: shape.initial as i64,
+            from: shape.from,
+            to: shape.to,
+            made,
+            seen,
+            freed,
+            delay,
+            latency: shape.latency,
+            credit: shape.credit,
+            last_seen: 0,
+            high: shape.initial,
+            most: shape.slots as u64,
+            checked: 0,
+            free_by_then: 0,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn tokens(&self) -> u64 {
+        self.visible - self.consumed
+    }
+
+    #[inline(always)]
+    pub(crate) fn space(&self) -> u64 {
+        self.capacity - (self.taken - self.consumed)
+    }
+
+    /// Raises `out` to when the tokens of successive firings are visible.
+    #[inline(always)]
+    pub(crate) fn raise_tokens(&self, times: &[i64], end: &Use, next: usize, out: &mut [i64]) {
+        let (track, add) = self.seen.as_ref().map_or((&self.made, self.delay), |seen| (seen, 0));
+        let first = self.consumed as i64 - self.initial;
+        match &end.rate {
+            Each::Same(rate) => track.raise(times, first + *rate as i64 - 1, *rate, add, out),
+            Each::Table(rates) => track.raise_each(times, first, &rates[next..], add, out),
+        }
+    }
+
+    /// Raises `out` to when the slots of successive firings are free. Slots that were never used are free from 0 on:
+    /// their entries, which come before entry 0, have not been written yet.
+    #[inline(always)]
+    pub(crate) fn raise_space(&self, times: &[i64], end: &Use, next: usize, out: &mut [i64]) {
+        let first = self.taken as i64 - self.capacity as i64;
+        match &end.rate {
+            Each::Same(rate) => self.freed.raise(times, first + *rate as i64 - 1, *rate, 0, out),
+            Each::Table(rates) => self.freed.raise_each(times, first, &rates[next..], 0, out),
+        }
+    }
+
+    /// Firings that are busy until `ends` consume their tokens.
+    #[inline(always)]
+    pub(crate) fn consume(&mut self, times: &mut [i64], end: &Use, next: usize, ends: &[i64]) {
+        self.freed.append(times, &end.rate, next, ends, self.credit);
+        self.consumed += end.tokens(next, ends.len());
+        if self.high < self.most {
+            self.check(times);
+        }
+    }
+
+    /// Firings that start at `starts` take their slots; their tokens leave after `latencies`, or when memory answers.
+    #[inline(always)]
+    pub(crate) fn produce(
+        &mut self,
+        times: &mut [i64],
+        end: &Use,
+        next: usize,
+        starts: &[i64],
+        leave: Option<&Each<i64>>,
+    ) {
+        self.made.append(times, &end.rate, next, starts, 0);
+        let tokens = end.tokens(next, starts.len());
+        self.taken += tokens;
+        if self.high < self.most {
+            self.check(times);
+        }
+        let Some(latency) = leave else { return };
+        self.visible += tokens;
+        if self.seen.is_some() {
+            for (at, start) in starts.iter().enumerate() {
+                let latency = match latency {
+                    Each::Same(latency) => *latency,
+                    Each::Table(latencies) => latencies[next + at],
+                };
+                let rate = match &end.rate {
+                    Each::Same(rate) => *rate,
+                    Each::Table(rates) => rates[next + at],
+                };
+                self.see(times, rate, start + latency);
+            }
+        }
+    }
+
+    /// `tokens` tokens leave their producer at `end`. A token that overtakes another is of no use to a firing that
+    /// needs both, and a firing that needs the later one alone has been held up by the earlier one before it; so a
+    /// running maximum is as good.
+    #[inline(always)]
+    fn see(&mut self, times: &mut [i64], tokens: u64, end: i64) {
+        if tokens > 0
+            && let Some(seen) = &mut self.seen
+        {
+            self.last_seen = self.last_seen.max(end + self.latency);
+            seen.repeat(times, tokens, self.last_seen);
+        }
+    }
+
+    /// Tokens that memory answered at `end`.
+    pub(crate) fn arrive(&mut self, times: &mut [i64], tokens: u64, end: i64) {
+        self.see(times, tokens, end);
+        self.visible += tokens;
+    }
+
+    /// Raises the high-water mark: the slot of token t - high must be free when token t takes one. Each entry of `made`
+    /// is looked at once, as soon as both times are known: that is when both are still on their tracks.
+    #[inline(always)]
+    fn check(&mut self, times: &[i64]) {
+        let grain = self.made.grain as i64;
+        let (high, consumed) = (self.high as i64, self.consumed as i64);
+        // Until `high` tokens were taken there is nothing to look at.
+        self.checked = self.checked.max((high - self.initial) / grain);
+        if grain > 1 || self.freed.grain > 1 {
+            return self.check_each(times, false);
+        }
+        let before = self.initial + self.checked - high;
+        let count = (consumed - before).min(self.made.entries - self.checked);
+        let (mut made, mut freed, mut left) = (self.checked, before, count.max(0) as usize);
+        let mut over = false;
+        while left > 0 {
+            let (at, from) = (made as usize & self.made.mask, freed as usize & self.freed.mask);
+            let run = left.min(self.made.mask + 1 - at).min(self.freed.mask + 1 - from);
+            let made_times = &times[self.made.base + at..self.made.base + at + run];
+            let freed_times = &times[self.freed.base + from..self.freed.base + from + run];
+            over |= made_times.iter().zip(freed_times).fold(false, |over, (made, freed)| over | (freed > made));
+            (made, freed, left) = (made + run as i64, freed + run as i64, left - run);
+        }
+        if over {
+            return self.check_each(times, false);
+        }
+        self.checked = made;
+        self.free_by_then = self.free_by_then.max(freed);
+        if self.checked < self.made.entries {
+            self.check_each(times, false);
+        }
+    }
+
+    /// The same, one entry after another; at the `end` of a run, slots that were never freed count as taken.
+    fn check_each(&mut self, times: &[i64], end: bool) {
+        let consumed = self.consumed as i64;
+        let freed = |token: i64| times[self.freed.index(self.freed.entry(token))];
+        while self.checked < self.made.entries {
+            let last = self.initial + (self.checked + 1) * self.made.grain as i64 - 1;
+            let made = times[self.made.index(self.checked)];
+            // Slots are freed in order: one that is free by then tells of all before it.
+            loop {
+                let before = last - self.high as i64;
+                if before < self.free_by_then {
+                    break;
+                }
+                let latest = before.min(consumed - 1);
+                if (before < consumed || !end) && (latest < self.free_by_then || freed(latest) <= made) {
+                    self.free_by_then = self.free_by_then.max(latest + 1);
+                    if before < consumed {
+                        break;
+                    }
+                    return;
+                }
+                self.high += 1;
+            }
+            self.checked += 1;
+        }
+    }
+
+    /// The most slots ever taken at a time.
+    pub(crate) fn high_water(mut self, times: &[i64]) -> u64 {
+        if self.high < self.most {
+            self.check_each(times, true);
+        }
+        self.high
+    }
+}

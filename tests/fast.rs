@@ -1,0 +1,181 @@
+//! `fast` equals `step`: in every counter, on every random program, deadlocks included.
+
+use proptest::prelude::*;
+use rdu::dataflow::{
+    Call, Memory, Mode, Nest, NoMemory, Pattern, Phase, Port, Program, Request, Run, RunError, Setup, Stream, Times,
+    Unit, simulate,
+};
+
+/// A program that balances by construction: in one iteration a unit fires once for each of its phases, and as many
+/// tokens enter a stream as leave it, in random portions.
+#[derive(Clone, Debug)]
+struct Sketch {
+    units: Vec<UnitSketch>,
+    streams: Vec<StreamSketch>,
+    iterations: [u64; 3],
+}
+
+#[derive(Clone, Debug)]
+struct UnitSketch {
+    /// (ii, latency) of each phase.
+    phases: Vec<(u64, u64)>,
+    /// Which of the three levels of the loop nest are loops of their own.
+    nested: [bool; 2],
+    /// Requests in flight, for a load or store unit.
+    outstanding: Option<usize>,
+}
+
+#[derive(Clone, Debug)]
+struct StreamSketch {
+    ends: (usize, usize),
+    tokens: u32,
+    cuts: (Vec<u32>, Vec<u32>),
+    extra: u64,
+    latency: u64,
+    credit: u64,
+    initial: u64,
+}
+
+fn sketch(units: usize, memory: bool) -> impl Strategy<Value = Sketch> {
+    (2..=units).prop_flat_map(move |count| {
+        let outstanding = if memory { prop::option::weighted(0.4, 1usize..6).boxed() } else { Just(None).boxed() };
+        // One constant latency and interval is as frequent as phases that differ.
+        let phases = prop_oneof![
+            (1u64..4, 0u64..6, 1usize..5).prop_map(|(ii, latency, count)| vec![(ii, latency); count]),
+            prop::collection::vec((1u64..4, 0u64..9), 1..5),
+        ];
+        let unit = (phases, any::<[bool; 2]>(), outstanding)
+            .prop_map(|(phases, nested, outstanding)| UnitSketch { phases, nested, outstanding });
+        let cuts = || prop::collection::vec(0u32..7, 4);
+        let stream = (
+            ((0..count, 0..count), 1u32..7, (cuts(), cuts())),
+            (prop_oneof![0u64..6, 20u64..90], 1u64..5, 0u64..4, prop_oneof![Just(0u64), 0u64..9]),
+        )
+            .prop_map(|((ends, tokens, cuts), (extra, latency, credit, initial))| {
+                StreamSketch { ends, tokens, cuts, extra, latency, credit, initial }
+            });
+        let iterations = [1u64..4, 1u64..6, 1u64..40];
+        (prop::collection::vec(unit, count), prop::collection::vec(stream, 0..count + 3), iterations)
+            .prop_map(|(units, streams, iterations)| Sketch { units, streams, iterations })
+    })
+}
+
+/// `tokens` in as many portions as there are phases.
+fn portions(tokens: u32, cuts: &[u32], phases: usize) -> Vec<u32> {
+    let mut marks: Vec<u32> = cuts[..phases - 1].iter().map(|&cut| cut.min(tokens)).collect();
+    marks.sort_unstable();
+    marks.push(tokens);
+    marks.iter().scan(0, |from, &to| Some(to - std::mem::replace(from, to))).collect()
+}
+
+fn nest(sketch: &UnitSketch, [outer, middle, inner]: [u64; 3]) -> Vec<Nest> {
+    let body = (0..sketch.phases.len()).map(|phase| Nest::Fire { phase, times: Times::Fixed(1) }).collect();
+    let around = |body, times| vec![Nest::Loop { body, times: Times::Fixed(times) }];
+    match sketch.nested {
+        [false, false] => around(body, outer * middle * inner),
+        [true, false] => around(around(body, middle * inner), outer),
+        [false, true] => around(around(body, inner), outer * middle),
+        [true, true] => around(around(around(body, inner), middle), outer),
+    }
+}
+
+fn program(sketch: &Sketch) -> Program {
+    let mut units: Vec<Unit> = sketch
+        .units
+        .iter()
+        .enumerate()
+        .map(|(at, unit)| {
+            let pattern = Pattern { base: 64, argument: None, run: 3, stride: 512, bytes: 64, indexed: false };
+            let port = |outstanding| Port { tier: 0, write: false, outstanding, patterns: vec![pattern] };
+            let phase = |&(ii, latency): &(u64, u64)| Phase {
+                ii,
+                latency,
+                transfer: unit.outstanding.map(|_| 0),
+                ..Phase::default()
+            };
+            Unit {
+                name: format!("u{at}"),
+                phases: unit.phases.iter().map(phase).collect(),
+                nest: nest(unit, sketch.iterations),
+                port: unit.outstanding.map(port),
+                choice: None,
+            }
+        })
+        .collect();
+    let mut ports = vec![(0, 0); units.len()];
+    let mut streams = Vec::new();
+    for (at, stream) in sketch.streams.iter().enumerate() {
+        let (from, to) = stream.ends;
+        let (output, input) = (ports[from].0, ports[to].1);
+        ports[from].0 += 1;
+        ports[to].1 += 1;
+        let mut most = stream.initial;
+        for (rate, phase) in portions(stream.tokens, &stream.cuts.0, units[from].phases.len()).iter().zip(0..) {
+            most = most.max((*rate).into());
+            if *rate > 0 {
+                units[from].phases[phase].produce.push((output, *rate));
+            }
+        }
+        for (rate, phase) in portions(stream.tokens, &stream.cuts.1, units[to].phases.len()).iter().zip(0..) {
+            most = most.max((*rate).into());
+            if *rate > 0 {
+                units[to].phases[phase].consume.push((input, *rate));
+            }
+        }
+        streams.push(Stream {
+            name: format!("s{at}"),
+            from: (from, output),
+            to: (to, input),
+            capacity: most.max(1) + stream.extra,
+            latency: stream.latency,
+            credit: stream.credit,
+            initial: stream.initial,
+            lanes: 1,
+        });
+    }
+    Program::new(units, streams).unwrap()
+}
+
+/// Answers requests after varied times, a few cycles apart.
+#[derive(Default)]
+struct Fake {
+    free: u64,
+    served: u64,
+}
+
+impl Memory for Fake {
+    fn lookahead(&self) -> u64 {
+        5
+    }
+
+    fn serve(&mut self, request: &Request) -> u64 {
+        let start = request.cycle.max(self.free);
+        self.free = start + 1 + request.address / 64 % 3;
+        self.served += 1;
+        start + 5 + self.served * 7 % 11
+    }
+}
+
+fn run(program: &Program, mode: Mode, memory: &mut dyn Memory) -> Result<Run, RunError> {
+    let call = Call::default();
+    simulate(&program.bind(&call).unwrap(), mode, Setup::timing(memory, &mut |_| true))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2048, ..ProptestConfig::default() })]
+
+    #[test]
+    fn fast_is_step(sketch in sketch(7, false)) {
+        let program = program(&sketch);
+        let step = run(&program, Mode::Step, &mut NoMemory);
+        prop_assert_eq!(&run(&program, Mode::Fast { skip: false }, &mut NoMemory), &step);
+        prop_assert_eq!(&run(&program, Mode::Fast { skip: true }, &mut NoMemory), &step);
+    }
+
+    #[test]
+    fn fast_is_step_with_memory(sketch in sketch(6, true)) {
+        let program = program(&sketch);
+        let step = run(&program, Mode::Step, &mut Fake::default());
+        prop_assert_eq!(&run(&program, Mode::Fast { skip: true }, &mut Fake::default()), &step);
+    }
+}
