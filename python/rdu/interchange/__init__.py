@@ -3,7 +3,10 @@
 Functions of a built program and, for pictures, of its run; they read what ``StreamProgram.describe`` says.
 """
 
+from .dot import to_dot
+from .mermaid import to_mermaid
 from .sdf3_read import read_sdf3
 from .sdf3_write import write_sdf3
+from .svg import to_svg
 
-__all__ = ["read_sdf3", "write_sdf3"]
+__all__ = ["read_sdf3", "to_dot", "to_mermaid", "to_svg", "write_sdf3"]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ..builder import StreamProgram, StreamRun
-from .picture import COLOURS, HIGHLIGHT, PLAIN, Circle, picture
+from ..builder.analysis import Analysis
+from ..errors import DeadlockError
+from .picture import COLOURS, HIGHLIGHT, PLAIN, picture
 
 
 def to_dot(
     program: StreamProgram,
     run: StreamRun | None = None,
     *,
-    highlight: Circle | None = None,
+    highlight: Analysis | DeadlockError | None = None,
     units: Collection[str] | None = None,
 ) -> str:
     """Draw a program as a Graphviz digraph; arguments and errors as for :func:`to_mermaid`.

@@ -6,18 +6,20 @@ import re
 from collections.abc import Collection
 
 from ..builder import StreamProgram, StreamRun
-from .picture import COLOURS, HIGHLIGHT, Circle, picture
+from ..builder.analysis import Analysis
+from ..errors import DeadlockError
+from .picture import COLOURS, HIGHLIGHT, picture
 
-# Everything with a meaning in Mermaid, HTML or Markdown; and what starts a list in Markdown.
-_SPECIAL = re.compile(r"[^\w\s.,:/()→×∞…-]|^[-+]|(?<=^\d)\.|(?<=^\d\d)\.", re.ASCII)
-_ASCII = re.compile(r"[\x21-\x7e]")
+# What ends a quoted text or means something to Mermaid or HTML, and what starts a list in Markdown. (From a line with
+# "style" and a colon, Mermaid would take the last semicolon.)
+_SPECIAL = re.compile(r"[:\"#&<>`\\{}|;*~$^=]|%(?=[%{])|^[-+]|(?<=^\d)\.|(?<=^\d\d)\.", re.ASCII)
 
 
 def to_mermaid(
     program: StreamProgram,
     run: StreamRun | None = None,
     *,
-    highlight: Circle | None = None,
+    highlight: Analysis | DeadlockError | None = None,
     units: Collection[str] | None = None,
 ) -> str:
     """Draw a program as a Mermaid flowchart.
@@ -31,8 +33,8 @@ def to_mermaid(
         A run of the program: each unit's cycles by state, its box in the colour of the state it was in most; and the
         most slots that were taken on each stream.
     highlight
-        Units and streams to draw in red: the critical cycle of an analysis, or a caught
-        :class:`rdu.errors.DeadlockError`, whose circle of waiting it then shows.
+        Units and streams to draw in red: an analysis (``program.analyse()``), for its critical cycle, or a caught
+        :class:`rdu.errors.DeadlockError`, for its circle of waiting.
     units
         Names of the units to draw, and the streams between them; all if left out.
 
@@ -71,4 +73,4 @@ def to_mermaid(
 
 def _escaped(text: str) -> str:
     """Text that Mermaid takes for nothing else: its own entities are ``#`` and the number of a character."""
-    return _SPECIAL.sub(lambda found: f"#{ord(found[0])};" if _ASCII.fullmatch(found[0]) else found[0], text)
+    return _SPECIAL.sub(lambda found: f"#{ord(found[0])};", text)

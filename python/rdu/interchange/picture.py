@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from ..builder import StreamProgram, StreamRun
+from ..builder.analysis import Analysis
 from ..builder.result import STATES
-from ..errors import GraphError
+from ..errors import DeadlockError, GraphError
 from .rounds import of
 
 # Beyond this nobody sees anything, and Mermaid refuses more edges.
@@ -23,18 +24,8 @@ MOST_CHARACTERS = 40
 COLOURS = {"busy": "#009e73", "data": "#e69f00", "space": "#56b4e9", "memory": "#cc79a7", "idle": "#bbbbbb"}
 PLAIN = "#eeeeee"
 HIGHLIGHT = "#d00000"
-
-
-class Circle(Protocol):
-    """Units and streams to highlight, by name: a :class:`rdu.errors.DeadlockError` is one."""
-
-    @property
-    def units(self) -> Iterable[str]:
-        """Names of units."""
-
-    @property
-    def streams(self) -> Iterable[str]:
-        """Names of streams."""
+# Controls, marks that turn the direction of text round, surrogates, what is no character, separators of lines.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
 
 
 @dataclass(frozen=True)
@@ -82,15 +73,17 @@ class Picture:
 
 
 def picture(
-    program: StreamProgram, run: StreamRun | None, highlight: Circle | None, units: Collection[str] | None
+    program: StreamProgram,
+    run: StreamRun | None,
+    highlight: Analysis | DeadlockError | None,
+    units: Collection[str] | None,
 ) -> Picture:
     """Choose and word what is shown; see :func:`rdu.interchange.to_mermaid` for the arguments."""
     described: dict[str, Any] = program.describe()
     drawn = _drawn(described, units)
     if run is not None and tuple(run.units) != program.units:
         raise GraphError("the run is one of another program: its units differ; pass the run of this program")
-    hot_units = frozenset(highlight.units if highlight is not None else ())
-    hot_streams = frozenset(highlight.streams if highlight is not None else ())
+    hot_units, hot_streams = _circle(highlight)
     at = {unit["name"]: index for index, unit in enumerate(drawn)}
     streams = [s for s in described["streams"] if s["source"] in at and s["target"] in at]
     if len(streams) > MOST_STREAMS:
@@ -123,12 +116,21 @@ def picture(
 
 def visible(name: str) -> str:
     """A name on one line: characters that cannot be seen are written as Python does, and a long name is cut."""
-    # Controls, separators of lines, surrogates, and marks that turn the direction of the text round.
-    shown = "".join(
-        c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c
-        for c in name
-    )
+    shown = "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in _UNSEEN else c for c in name)
     return shown if len(shown) <= MOST_CHARACTERS else shown[: MOST_CHARACTERS - 1] + "…"
+
+
+def _circle(highlight: Analysis | DeadlockError | None) -> tuple[frozenset[str], frozenset[str]]:
+    """The names of the units and of the streams to highlight."""
+    if highlight is None:
+        return frozenset(), frozenset()
+    if isinstance(highlight, DeadlockError):
+        return frozenset(highlight.units), frozenset(highlight.streams)
+    if not isinstance(highlight, Analysis):
+        raise GraphError(f"highlight is {highlight!r}; it must be program.analyse() or a caught DeadlockError")
+    steps = highlight.critical
+    units = {step.source for step in steps} | {step.target for step in steps}
+    return frozenset(units), frozenset(step.stream for step in steps if step.stream is not None)
 
 
 def _drawn(described: dict[str, Any], units: Collection[str] | None) -> list[dict[str, Any]]:
