@@ -206,7 +206,10 @@ def _order(unit: dict[str, Any]) -> Sequence[int]:
 
 
 def _list(values: Sequence[int]) -> str:
-    if len(set(values)) == 1:
+    # The round is as long as the longest of the unit's lists; this one may be shorter.
+    lengths = (n for n in range(1, len(values) + 1) if len(values) % n == 0)
+    values = next(values[:n] for n in lengths if list(values) == list(values[:n]) * (len(values) // n))
+    if len(values) == 1:
         return str(values[0])
     more = ",…" if len(values) > MOST_ENTRIES else ""
     return f"[{','.join(map(str, values[:MOST_ENTRIES]))}{more}]"
