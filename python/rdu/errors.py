@@ -49,13 +49,21 @@ class DeadlockError(RunError):
     Attributes
     ----------
     units, streams : list of str
-        The cycle of waiting: ``units[i]`` waits on ``streams[i]`` for ``units[i + 1]`` (the last for the first).
+        The circle of waiting: ``units[i]`` waits on ``streams[i]`` for ``units[i + 1]`` (the last for the first). Where a
+        unit waits for one that has finished there is no circle but a chain, and the last waits for that one.
+    capacities : dict of str to int, or None
+        Capacities of streams, by name, that would free it, as small in sum as can be. Empty where no capacity does:
+        then one of ``streams`` needs tokens. None where that is not known: data decide what fires, or the search for
+        the capacities was given up.
     """
 
-    def __init__(self, message: str, units: list[str], streams: list[str]) -> None:
+    def __init__(
+        self, message: str, units: list[str], streams: list[str], capacities: dict[str, int] | None = None
+    ) -> None:
         super().__init__(message)
         self.units = units
         self.streams = streams
+        self.capacities = capacities
 
 
 class LedgerError(RunError):

@@ -1,6 +1,7 @@
 //! The one door to both engines: what a run needs besides the program, and what it may be told or asked.
 
 use crate::counters::Run;
+use crate::deadlock::advised;
 use crate::error::RunError;
 use crate::observer::{Observer, Off, Probe};
 use crate::operator::Operator;
@@ -64,12 +65,13 @@ pub fn simulate(bound: &Bound, mode: Mode, setup: Setup) -> Result<Run, RunError
         tapes.resize(bound.program.units.len(), Vec::new());
     }
     let parts = Parts { bound, memory, decisions, watch };
-    match (operators, observer) {
+    let run = match (operators, observer) {
         (None, None) => run::<false, _>(mode, parts, &mut [], Off),
         (None, Some(observer)) => run::<false, _>(mode, parts, &mut [], observer),
         (Some(operators), None) => run::<true, _>(mode, parts, operators, Off),
         (Some(operators), Some(observer)) => run::<true, _>(mode, parts, operators, observer),
-    }
+    };
+    run.map_err(|error| advised(error, bound))
 }
 
 pub(crate) struct Parts<'a> {

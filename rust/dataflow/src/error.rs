@@ -1,5 +1,6 @@
 //! Errors of building and of running; each names the thing and its numbers.
 
+use crate::remedy::Remedy;
 use thiserror::Error;
 
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -52,12 +53,22 @@ pub struct Waiting {
     /// True: for a token; false: for a free slot.
     pub data: bool,
     pub firings: u64,
+    /// The unit that should send the token or free the slot, and whether it has finished.
+    pub on: String,
+    pub finished: bool,
 }
 
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum RunError {
-    #[error("deadlock after {cycle} cycles: {}", describe(.cycle_of_waiting))]
-    Deadlock { cycle: u64, cycle_of_waiting: Vec<Waiting> },
+    #[error("deadlock after {cycle} cycles: {}{}", describe(.cycle_of_waiting), advise(.remedy))]
+    Deadlock {
+        cycle: u64,
+        cycle_of_waiting: Vec<Waiting>,
+        /// Of every unit.
+        firings: Vec<u64>,
+        /// `None` where the search gave up, or where data decide what fires.
+        remedy: Option<Remedy>,
+    },
     #[error("interrupted")]
     Interrupted,
     #[error("unit {unit:?}: {what}")]
@@ -71,12 +82,15 @@ pub enum RunError {
 fn describe(waiting: &[Waiting]) -> String {
     let parts: Vec<String> = waiting
         .iter()
-        .enumerate()
-        .map(|(at, w)| {
-            let next = &waiting[(at + 1) % waiting.len()].unit;
+        .map(|w| {
             let what = if w.data { "a token" } else { "a free slot" };
-            format!("{} (after {} firings) waits for {what} on {} from {next}", w.unit, w.firings, w.stream)
+            let finished = if w.finished { ", which has finished" } else { "" };
+            format!("{} (after {} firings) waits for {what} on {} from {}{finished}", w.unit, w.firings, w.stream, w.on)
         })
         .collect();
     parts.join("; ")
+}
+
+fn advise(remedy: &Option<Remedy>) -> String {
+    remedy.as_ref().map_or(String::new(), |remedy| format!("; {remedy}"))
 }

@@ -143,6 +143,25 @@ impl Cursor {
         }
     }
 
+    /// Firings of this phase that are left in a row.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Advances by as many firings as are left in a row, or fewer.
+    pub(crate) fn pass(&mut self, code: &[Code], firings: u64) {
+        self.left -= firings;
+        if self.left == 0 {
+            self.at += 1;
+            self.settle(code);
+        }
+    }
+
+    /// At a place of the code that `settle` would stop at.
+    pub(crate) fn standing(at: usize, left: u64, loops: Vec<u64>) -> Self {
+        Cursor { at, left, loops }
+    }
+
     /// Walks over loop edges to the next `Fire`.
     fn settle(&mut self, code: &[Code]) {
         loop {

@@ -4,8 +4,8 @@ use pyo3::call::PyCallArgs;
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyType;
-use rdu_dataflow::{BuildError, RunError};
+use pyo3::types::{IntoPyDict, PyDict, PyType};
+use rdu_dataflow::{BuildError, Remedy, RunError};
 use rdu_machine::MachineError;
 
 static GRAPH: Class = Class::new("GraphError");
@@ -43,9 +43,16 @@ pub fn build(py: Python<'_>, error: BuildError) -> PyErr {
 pub fn run(py: Python<'_>, error: RunError) -> PyErr {
     let message = error.to_string();
     match error {
-        RunError::Deadlock { cycle_of_waiting, .. } => {
+        RunError::Deadlock { cycle_of_waiting, remedy, .. } => {
             let (units, streams): (Vec<_>, Vec<_>) = cycle_of_waiting.into_iter().map(|w| (w.unit, w.stream)).unzip();
-            DEADLOCK.raise(py, (message, units, streams))
+            let capacities = remedy.map(|remedy| match remedy {
+                Remedy::Capacities(grown) => grown.into_py_dict(py),
+                Remedy::Tokens(_) => Ok(PyDict::new(py)),
+            });
+            match capacities.transpose() {
+                Ok(capacities) => DEADLOCK.raise(py, (message, units, streams, capacities)),
+                Err(error) => error,
+            }
         }
         // `watch::detached` raises what stopped the run; without it the interrupt itself is all there is to say.
         RunError::Interrupted => PyKeyboardInterrupt::new_err(message),
