@@ -9,6 +9,9 @@ from fractions import Fraction
 
 from ..errors import GraphError
 
+# Bits of a number of rounds on the way to the vector: no program fires so often, and numbers could grow without end.
+MOST_BITS = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
@@ -56,6 +59,8 @@ def _component(root: str, joined: dict[str, list[Edge]]) -> dict[str, Fraction]:
             ratio = Fraction(edge.produced, edge.consumed)
             there = rounds[at] * ratio if forward else rounds[at] / ratio
             if other not in rounds:
+                if max(there.numerator, there.denominator).bit_length() > MOST_BITS:
+                    raise GraphError(f"{edge.place}: the rates balance only after more than 2^{MOST_BITS} rounds")
                 rounds[other] = there
                 ready.append(other)
             elif rounds[other] != there:

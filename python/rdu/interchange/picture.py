@@ -9,7 +9,6 @@ from typing import Any
 
 from ..builder import StreamProgram, StreamRun
 from ..builder.analysis import Analysis
-from ..builder.result import STATES
 from ..errors import DeadlockError, GraphError
 from .rounds import of
 
@@ -22,6 +21,7 @@ MOST_CHARACTERS = 40
 
 # One colour for each of the five states, told apart by people who see few of them (Okabe and Ito's palette).
 COLOURS = {"busy": "#009e73", "data": "#e69f00", "space": "#56b4e9", "memory": "#cc79a7", "idle": "#bbbbbb"}
+STATES = tuple(COLOURS)
 PLAIN = "#eeeeee"
 HIGHLIGHT = "#d00000"
 # Controls, marks that turn the direction of text round, surrogates, what is no character, separators of lines.

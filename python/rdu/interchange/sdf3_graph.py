@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from itertools import islice
 
 from ..errors import GraphError
-from .sequences import Budget, number, numbers
+from .sequences import Budget, number, numbers, shown
 from .xml_tree import Element
 
 # The dataflow kinds of SDF3 whose rates and times do not depend on data.
@@ -84,13 +85,14 @@ def graph(root: Element, processor: str | None) -> Graph:
     return found
 
 
-def known(value: str, names: Iterable[str], place: str, what: str) -> str:
+def known(value: str, names: Collection[str], place: str, what: str) -> str:
     """A name among others; the message has the nearest one."""
-    names = list(names)
     if value not in names:
-        near = difflib.get_close_matches(value, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(map(repr, names[:20])) or 'none'}"
-        raise GraphError(f"{place}: {what} {value!r} does not exist; {hint}")
+        # Comparing takes a while, so not with all of a very large graph and no long texts.
+        some = [name for name in islice(names, 1000) if len(name) <= 100]
+        near = difflib.get_close_matches(value[:100], some, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(map(repr, some[:20])) or 'none'}"
+        raise GraphError(f"{place}: {what} {shown(value)} does not exist; {hint}")
     return value
 
 

@@ -18,6 +18,9 @@ from .xml_tree import NAMESPACE
 # Characters that no XML 1.0 document can hold, not even escaped.
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+# The stream at a port, which way it goes, and what the unit's phases call it.
+Port = tuple[str, str, str]
+
 
 def write_sdf3(
     program: StreamProgram,
@@ -71,8 +74,12 @@ def write_sdf3(
         '  <applicationGraph name="program">',
         f'    <{kind} name="program" type="program">',
     ]
+    ports: dict[str, list[Port]] = {unit["name"]: [] for unit in described["units"]}
+    for stream in described["streams"]:
+        ports[stream["target"]].append((stream["name"], "in", "consume"))
+        ports[stream["source"]].append((stream["name"], "out", "produce"))
     for unit in described["units"]:
-        lines += _actor(unit, rounds[unit["name"]], described["streams"], extras)
+        lines += _actor(unit, rounds[unit["name"]], ports[unit["name"]], extras)
     lines += [_channel(stream, extras) for stream in described["streams"]]
     lines += [f"    </{kind}>", f"    <{kind}Properties>"]
     for unit in described["units"]:
@@ -102,7 +109,7 @@ def write_sdf3(
     return text
 
 
-def _actor(unit: dict[str, Any], round: Round, streams: Sequence[dict[str, Any]], extras: bool) -> list[str]:
+def _actor(unit: dict[str, Any], round: Round, ports: Sequence[Port], extras: bool) -> list[str]:
     name, phases = unit["name"], [unit["phases"][phase] for phase in round.order]
     attributes = {"name": name, "type": unit["op"] or "unit"}
     latencies = [phase["latency"] for phase in phases]
@@ -117,12 +124,9 @@ def _actor(unit: dict[str, Any], round: Round, streams: Sequence[dict[str, Any]]
             f"it with latency={[phase['ii'] - 1 for phase in phases]} and add the rest to the latency of its streams"
         )
     lines = [f"      <actor{_attributes(**attributes)}>"]
-    for stream in streams:
-        ends = (("target", "in", "consume"), ("source", "out", "produce"))
-        for end, direction, rates in ends:
-            if stream[end] == name:
-                rate = written([phase[rates].get(stream["name"], 0) for phase in phases])
-                lines.append(f"        <port{_attributes(name=_port(stream, direction), type=direction, rate=rate)}/>")
+    for stream, direction, rates in ports:
+        rate = written([phase[rates].get(stream, 0) for phase in phases])
+        lines.append(f"        <port{_attributes(name=_port(stream, direction), type=direction, rate=rate)}/>")
     return [*lines, "      </actor>"]
 
 
@@ -130,9 +134,9 @@ def _channel(stream: dict[str, Any], extras: bool) -> str:
     attributes = {
         "name": stream["name"],
         "srcActor": stream["source"],
-        "srcPort": _port(stream, "out"),
+        "srcPort": _port(stream["name"], "out"),
         "dstActor": stream["target"],
-        "dstPort": _port(stream, "in"),
+        "dstPort": _port(stream["name"], "in"),
     }
     if stream["initial"]:
         attributes["initialTokens"] = stream["initial"]
@@ -147,9 +151,9 @@ def _channel(stream: dict[str, Any], extras: bool) -> str:
     return f"      <channel{_attributes(**attributes)}/>"
 
 
-def _port(stream: dict[str, Any], direction: str) -> str:
+def _port(stream: str, direction: str) -> str:
     # A channel from an actor to itself has both its ports there.
-    return f"{stream['name']}.{direction}"
+    return f"{stream}.{direction}"
 
 
 def _attributes(**values: object) -> str:

@@ -9,10 +9,9 @@ from xml.sax.saxutils import escape
 
 from ..builder import StreamProgram, StreamRun
 from ..builder.analysis import Analysis
-from ..builder.result import STATES
 from ..errors import DeadlockError
 from .layers import Point, layout
-from .picture import COLOURS, HIGHLIGHT, PLAIN, Arrow, Box, picture
+from .picture import COLOURS, HIGHLIGHT, PLAIN, STATES, Arrow, Box, picture
 
 # In pixels. A character of a font that is not known is taken to be this wide.
 CHARACTER = 6.4

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from xml.parsers import expat
 
 from ..errors import GraphError
+from .sequences import shown
 
 # A graph of 100 000 actors takes about 50 MB.
 MOST_BYTES = 1 << 28
@@ -32,7 +33,7 @@ class Element:
     @property
     def place(self) -> str:
         """What a message begins with: file, line and element."""
-        named = f" {self.attributes['name']!r}" if "name" in self.attributes else ""
+        named = f" {shown(self.attributes['name'])}" if "name" in self.attributes else ""
         return f"{self.file}, line {self.line}, <{self.name}>{named}"
 
     def all(self, name: str) -> list[Element]:
