@@ -148,20 +148,52 @@ EXPECTED: dict[str, Callable[..., np.ndarray]] = {
     "min": np.minimum,
     "sum": lambda x: x,
     "prod": lambda x: x,
+    "max_of": lambda x: x,
+    "min_of": lambda x: x,
+    "last": lambda x: x,
+    "mac": np.multiply,
+    "sqrt": np.sqrt,
+    "floor": np.floor,
+    "positive": lambda x: x > 0,
+    "div": np.divide,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "dot": lambda x, y: np.float32(x[:, :1] * y[:, :1]) + np.float32(x[:, 1:] * y[:, 1:]),
+    "lane_sum": lambda x: x[:, :1] + x[:, 1:],
+    "lane_max": lambda x: x.max(axis=1, keepdims=True),
+    "lane_min": lambda x: x.min(axis=1, keepdims=True),
+    "argmax": lambda x: x.argmax(axis=1)[:, np.newaxis],
+    "scale": lambda x, y: x * y[:, :1],
+    "shift": lambda x, y: x + y[:, :1],
+    "concat": lambda x, y: np.concatenate([x, y], axis=1),
 }
 
 
 @pytest.mark.parametrize(("name", "doc", "arity"), _core.operators())
 def test_operator(name: str, doc: str, arity: int | None) -> None:
-    operands = [X] if arity == 1 else [X, Y]
+    operands = [X] if arity == 1 else [X, Y[:, :1] if name in ("scale", "shift") else Y]
     assert doc
     output = binary(name, *operands)
     assert output.dtype == np.float32
     # Results are equal bit for bit, except for the sign of a zero.
-    np.testing.assert_array_equal(output, EXPECTED[name](*operands))
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(output, EXPECTED[name](*operands))
 
 
-@pytest.mark.parametrize(("op", "start", "function"), [("sum", 0, np.add), ("prod", 1, np.multiply)])
+FOLDS = [
+    ("sum", 0, np.add),
+    ("prod", 1, np.multiply),
+    ("max_of", -np.inf, np.maximum),
+    ("min_of", np.inf, np.minimum),
+    ("last", 0, lambda _, token: token),
+]
+
+
+@pytest.mark.parametrize(("op", "start", "function"), FOLDS)
 def test_a_fold_takes_tokens_in_order_of_arrival(op: str, start: int, function: np.ufunc) -> None:
     rows = np.random.default_rng(1).normal(size=(12, 3)).astype(np.float32)
     output = binary(op, rows, produce=[0, 0, 0, 1])
@@ -229,6 +261,8 @@ NUMBERS = [-1, 1.5, 1.0, NAN, True, None, "1", 10**30, -(10**5000), 10**5000, np
 @pytest.mark.parametrize("key", ["capacity", "latency", "credit", "produce", "consume", "initial"])
 @pytest.mark.parametrize("value", [*NUMBERS, [], [1, NAN], [[1]], np.zeros((2, 2))], ids=shown)
 def test_a_bad_number_of_a_stream_is_named(key: str, value: object) -> None:
+    if value is None and key in ("produce", "consume"):
+        return  # left to the unit
     with pytest.raises(GraphError, match=rf"'a->b': {key}(\[1\]|\[0\])? (is|has)"):
         pair(**{key: value})
 
@@ -243,7 +277,8 @@ def test_a_bad_number_of_a_unit_is_named(key: str, value: object) -> None:
 @pytest.mark.parametrize("name", ["", None, 3, b"u", "\ud800", ["u"]])
 def test_a_bad_name_is_refused(name: str) -> None:
     b = pair()
-    for call in (b.unit, b.sink, lambda name: b.source(name, [1]), lambda name: b.stream("a", name)):
+    calls = (b.unit, b.sink, lambda name: b.source(name, [1]), b.merge, lambda name: b.stream("a", name))
+    for call in calls if name != ["u"] else calls[:-1]:
         with pytest.raises(GraphError, match="name"):
             call(name)
 
@@ -321,7 +356,7 @@ BAD: dict[str, tuple[Callable[[rdu.Builder], object], str]] = {
     "arity": (lambda b: copied(b, op="sub"), "'f': op 'sub' takes 2 inputs, the unit has 1"),
     "elementwise rates": (lambda b: copied(b, 4, produce=2), "'f', firing 0 .* takes .1,. and makes .2,."),
     "fold rates": (lambda b: copied(b, 4, op="sum", produce=2), "op 'sum' makes one token, but produce is 2"),
-    "lanes": (two_sources, "source 'z' sends tokens of 4 values.*'x', whose tokens have 2"),
+    "lanes": (two_sources, "unit 'add': tokens of 'z->add' have 4 values, but they must have 2, as those of 'x->add'"),
     "sink without input": (lambda b: b.sink("y", firings=1), "sink 'y' has 0 inputs and 0 outputs"),
     "sink with output": (
         lambda b: [b.source("x", [1]), b.sink("y"), b.sink("z"), b.stream("x", "y"), b.stream("y", "z")],
@@ -372,7 +407,7 @@ def test_a_refused_call_leaves_the_builder_as_it_was() -> None:
     b.source("x", [1])
 
 
-@pytest.mark.parametrize("mode", ["fast", "slow", None])
+@pytest.mark.parametrize("mode", ["slow", "Fast", None])
 def test_another_mode_is_refused(mode: str) -> None:
     with pytest.raises(GraphError, match=mode or "None"):
         pair().build().run(mode=mode)

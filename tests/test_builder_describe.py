@@ -26,6 +26,7 @@ def test_a_description_has_units_with_phases_and_streams_with_rates() -> None:
                     {"body": [{"phase": 0, "times": 1}, {"phase": 1, "times": 1}], "times": 2},
                     {"phase": 0, "times": 1},
                 ],
+                "choice": None,
             },
             {
                 "name": "b",
@@ -33,6 +34,7 @@ def test_a_description_has_units_with_phases_and_streams_with_rates() -> None:
                 "firings": 3,
                 "phases": [{"ii": 1, "latency": 0, "consume": {"s": 1}, "produce": {}}],
                 "nest": [{"phase": 0, "times": 3}],
+                "choice": None,
             },
         ],
         "streams": [

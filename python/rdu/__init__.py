@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from rdu.api import compile as compile
     from rdu.api import load as load
     from rdu.builder import Builder as Builder
+    from rdu.builder import TraceWindow as TraceWindow
+    from rdu.builder import loop as loop
+    from rdu.builder import phase as phase
     from rdu.errors import RduError as RduError
     from rdu.graph import Graph as Graph
     from rdu.machine import Machine as Machine
@@ -30,11 +33,14 @@ __all__ = [
     "Program",
     "RduError",
     "Run",
+    "TraceWindow",
     "__version__",
     "compile",
     "errors",
     "load",
+    "loop",
     "machine",
+    "phase",
     "pull",
 ]
 __version__ = "0.1.0"
@@ -46,9 +52,12 @@ _HOMES = {
     "Program": "program",
     "RduError": "errors",
     "Run": "run",
+    "TraceWindow": "builder",
     "compile": "api",
     "load": "api",
+    "loop": "builder",
     "machine": "machine",
+    "phase": "builder",
     "pull": "models",
 }
 

@@ -1,12 +1,23 @@
 """The engine (Rust). Only the engine API of `rdu` uses it; nothing here is public."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Self, final
+from typing import Literal, NotRequired, Self, TypedDict, final
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Image", "Kernel", "Session", "StreamProgram", "analyse", "build_profile", "capacities", "operators"]
+__all__ = [
+    "Image",
+    "Kernel",
+    "Recording",
+    "Session",
+    "StreamProgram",
+    "analyse",
+    "build_profile",
+    "capacities",
+    "operator_rules",
+    "operators",
+]
 
 _Array = npt.NDArray[np.float32] | npt.NDArray[np.uint16]
 
@@ -19,20 +30,64 @@ def capacities(
     program: StreamProgram, work: int
 ) -> tuple[list[tuple[int, int]], tuple[list[int], bool], tuple[list[int], bool]]: ...
 def build_profile() -> str: ...
+def operator_rules() -> list[tuple[str, int | None, bool, str]]: ...
 def operators() -> list[tuple[str, str, int | None]]: ...
+
+_Column = npt.NDArray[np.int64]
+_Ends = list[tuple[int, int]]
+
+class RunAsked(TypedDict):
+    """What is asked of a run; see ``StreamProgram.run`` of the builder."""
+
+    fast: bool
+    skip: bool
+    progress: Callable[[int], object] | None
+    record: bool
+    recording: Recording | None
+    trace: tuple[list[bool], int, int, int] | None
+    intervals: int | None
+    firing_times: list[tuple[int, list[int]]] | None
+
+class RunResult(TypedDict):
+    """What a run returns."""
+
+    cycles: int
+    firings: int
+    fast: bool
+    units: npt.NDArray[np.uint64]
+    streams: npt.NDArray[np.uint64]
+    outputs: list[tuple[int, npt.NDArray[np.float32]]]
+    recording: NotRequired[Recording]
+    trace: NotRequired[tuple[list[npt.NDArray[np.uint64]], bool]]
+    intervals: NotRequired[npt.NDArray[np.uint64]]
+    firing_times: NotRequired[list[list[int | None]]]
+
+@final
+class Recording:
+    """What the data-dependent units of a run chose."""
 
 @final
 class StreamProgram:
     def __new__(
         cls,
-        units: Sequence[Mapping[str, object]],
-        streams: Sequence[Mapping[str, object]],
-        roles: Sequence[tuple[str, int, npt.NDArray[np.float32] | None]] | None = None,
+        units: tuple[list[str], _Column, _Column, _Column],
+        streams: tuple[list[str], _Column, _Column, _Column, _Column, _Column, _Column, _Column, _Column, _Column],
+        special: Sequence[tuple[int, Sequence[tuple[int, int, _Ends, _Ends]], Sequence[object], int | None]],
+        ops: Sequence[str | Callable[..., object]] | None = None,
+        values: Mapping[int, npt.NDArray[np.float32]] | None = None,
+        decided: Mapping[int, npt.NDArray[np.uint32]] | None = None,
     ) -> StreamProgram: ...
-    def describe(self) -> dict[str, list[dict[str, object]]]: ...
-    def run(
-        self, progress: Callable[[int], object] | None = None
-    ) -> tuple[int, int, list[list[int]], list[list[int]], list[tuple[int, npt.NDArray[np.float32]]]]: ...
+    def describe(
+        self, phases: Mapping[int, Sequence[str]], kinds: Mapping[int, str]
+    ) -> dict[str, list[dict[str, object]]]: ...
+    @property
+    def merges(self) -> bool: ...
+    def retimed(
+        self,
+        units: Sequence[tuple[int, int | None, int | None, int | None]],
+        streams: Sequence[tuple[int, int | None, int | None, int | None]],
+    ) -> StreamProgram: ...
+    def run(self, asked: RunAsked) -> RunResult: ...
 
 @final
 class Image:

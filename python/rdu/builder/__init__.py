@@ -5,7 +5,21 @@ the firing rule.
 """
 
 from .builder import Builder
+from .nest import Loop, Phase, loop, phase
 from .program import StreamProgram
 from .result import StreamRun, StreamTotals, UnitTotals
+from .trace import Trace, TraceWindow
 
-__all__ = ["Builder", "StreamProgram", "StreamRun", "StreamTotals", "UnitTotals"]
+__all__ = [
+    "Builder",
+    "Loop",
+    "Phase",
+    "StreamProgram",
+    "StreamRun",
+    "StreamTotals",
+    "Trace",
+    "TraceWindow",
+    "UnitTotals",
+    "loop",
+    "phase",
+]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy.typing as npt
 
-from .. import _core
 from ..errors import GraphError
-from . import checks, inference, phases
-from .parts import SINK, SOURCE, Role, Stream, Unit
+from . import checks, choices, columns, inference, lanes, operators, phases
+from . import nest as nests
+from .labels import Labels
+from .nest import Loop, Phase
+from .parts import ROUTE, SINK, SOURCE, Choice, Function, Stream, Unit
+from .phases import Plan
 from .program import StreamProgram
 
 Rates = int | list[int] | tuple[int, ...]
@@ -39,7 +44,11 @@ class Builder:
         firings: int | None = None,
         ii: Rates = 1,
         latency: Rates = 0,
-        op: str | None = None,
+        op: str | Function | None = None,
+        *,
+        phases: Mapping[str, Phase] | None = None,
+        nest: str | Loop | Sequence[str | Loop] | None = None,
+        lanes: int | None = None,
     ) -> None:
         """Add a unit.
 
@@ -49,7 +58,7 @@ class Builder:
             Unique among the units.
         firings
             How often it fires, at least 1. Left out, it follows from an input: as often as it takes to consume all
-            tokens that the producer sends.
+            tokens that the producer sends. Behind a data-dependent unit it fires as long as tokens come.
         ii
             Initiation interval: cycles from the start of a firing to the earliest start of the next, at least 1.
         latency
@@ -57,12 +66,53 @@ class Builder:
         op
             What it computes, one of ``rdu._core.operators()``; in a program with values every unit needs one. The
             operands are the unit's inputs in the order in which their streams were described.
+
+            For prototypes it may be a function. Each firing calls it with one float32 array (tokens, lanes) for each
+            input, and it returns one such array for each output, or one for all of them. What it raises comes out of
+            :meth:`StreamProgram.run`. A call costs about 1.5 µs of host time beside its own work (the table's operators
+            cost some nanoseconds); ``benches/test_dataflow.py`` measures it.
+        phases, nest
+            What it does in turns, instead of ``firings``, ``ii`` and ``latency``: phases by name (:func:`rdu.phase`)
+            and the loops that run through them (:func:`rdu.loop`, the name of a phase, or a list of both). Nothing is
+            unrolled. Rates that a stream leaves out are as the phases say.
+        lanes
+            Values in one token that a function makes, where that is not as many as in the tokens of its first input.
+
+        Examples
+        --------
+        >>> b = Builder()
+        >>> b.unit("weights", firings=400)
+        >>> b.unit("inputs", firings=800)
+        >>> load, fire = nests.phase(latency=2, consume={"weights": 4}), nests.phase(latency=6, consume={"inputs": 1})
+        >>> b.unit("mac", phases={"load": load, "fire": fire}, nest=nests.loop(100, "load", nests.loop(8, "fire")))
+        >>> b.stream("weights", "mac")
+        >>> b.stream("inputs", "mac")
+        >>> b.build().run().units["mac"].firings
+        900
         """
-        name = self._new_unit(name)
-        count = None if firings is None else checks.integer(firings, f"unit {name!r}: firings", 1)
-        if op is not None:
-            op = checks.known(checks.name(op, f"unit {name!r}: op"), _ARITY, f"unit {name!r}: op")
-        self._add(name, count, ii, latency, op)
+        self._check_new(name)
+        count = None if firings is None else checks.number(firings, "unit", name, "firings", 1)
+        if op is not None and not callable(op):
+            what = f"unit {name!r}: op"
+            op = checks.known(checks.name(op, what), operators.RULES, what)
+        width = None
+        if lanes is not None:
+            if not callable(op):
+                raise GraphError(f"unit {name!r}: lanes says what a function makes, but op is {op!r}")
+            width = checks.number(lanes, "unit", name, "lanes", 1, checks.MOST_RATE)
+        if phases is None and nest is None:
+            self._add(name, count, ii, latency, op).lanes = width
+            return
+        if phases is None or nest is None:
+            given, missing = ("phases", "nest") if nest is None else ("nest", "phases")
+            raise GraphError(f"unit {name!r} has {given} but no {missing}; give both")
+        if count is not None or (type(ii), type(latency), ii, latency) != (int, int, 1, 0):
+            raise GraphError(f"unit {name!r} has phases, which say firings, ii and latency; leave these out")
+        described, body = _phases(name, phases), nests.checked(nest, f"unit {name!r}: nest")
+        for entry in nests.names(body):
+            checks.known(entry, described, f"unit {name!r}: nest: phase")
+        unit = self._add(name, None, 1, 0, op)
+        unit.phases, unit.nest, unit.lanes = described, body, width
 
     def source(self, name: str, values: npt.ArrayLike, ii: Rates = 1, latency: Rates = 0) -> None:
         """Add a unit that sends the rows of an array, one token a row, in order.
@@ -72,13 +122,16 @@ class Builder:
         name
             Unique among the units.
         values
-            Shape (tokens, lanes) or (tokens,), which is one lane; converted to float32 and copied. Each of the
-            source's streams carries every row (or, with rates of 0 in turns, its share of them).
+            Shape (tokens, lanes) or (tokens,), which is one lane. A C-contiguous float32 array is borrowed, not copied
+            (a memory-mapped file is read as the run goes): what is changed in it before a run is what the run sends.
+            Anything else is converted to float32, which copies. Each of the source's streams carries every row (or,
+            with rates of 0 in turns, its share of them).
         ii, latency
             As for :meth:`unit`, in cycles.
         """
-        name = self._new_unit(name)
-        self._add(name, None, ii, latency, SOURCE).values = checks.rows(values, f"source {name!r}: values")
+        self._check_new(name)
+        rows = checks.rows(values, f"source {name!r}: values")
+        self._add(name, None, ii, latency, SOURCE).values = rows
 
     def sink(self, name: str, firings: int | None = None, ii: Rates = 1, latency: Rates = 0) -> None:
         """Add a unit that keeps every token it takes: ``run.outputs[name]``, float32, shape (tokens, lanes).
@@ -86,19 +139,105 @@ class Builder:
         Its ``firings``, if left out, take as many tokens as its producer sends. Initial tokens of the stream come first
         (they are zeros), and as many tokens stay behind.
         """
-        name = self._new_unit(name)
-        count = None if firings is None else checks.integer(firings, f"sink {name!r}: firings", 1)
+        self._check_new(name)
+        count = None if firings is None else checks.number(firings, "sink", name, "firings", 1)
         self._add(name, count, ii, latency, SINK)
+
+    def switch(
+        self,
+        name: str,
+        control: str,
+        ii: int = 1,
+        latency: int = 0,
+        firings: int | None = None,
+        decisions: npt.ArrayLike | None = None,
+    ) -> None:
+        """Add a unit that sends what it takes to one of its outputs: control value 0 to the first, 1 to the second.
+
+        Outputs count in the order in which their streams were described. Each firing takes one token of control and
+        ``consume`` tokens of the one data input, and sends ``produce`` of the chosen output.
+
+        Parameters
+        ----------
+        name
+            Unique among the units.
+        control
+            The input whose tokens decide, named by its stream, or by the unit that sends them. The first value of a
+            token must be a whole number from 0 on.
+        ii, latency
+            Cycles, as for :meth:`unit`, of every firing.
+        firings
+            How often it fires; left out, as long as tokens come.
+        decisions
+            In a program without values: what the control would say, one whole number for each firing.
+
+        Examples
+        --------
+        >>> b = Builder()
+        >>> b.source("x", [1, 2, 3])
+        >>> b.source("which", [0, 1, 0])
+        >>> b.switch("route", control="which")
+        >>> b.sink("even")
+        >>> b.sink("odd")
+        >>> for source, target in [("which", "route"), ("x", "route"), ("route", "even"), ("route", "odd")]:
+        ...     b.stream(source, target)
+        >>> b.build().run().outputs["even"].tolist()
+        [[1.0], [3.0]]
+        """
+        self._choice(choices.SWITCH, name, control, ii, latency, firings, decisions)
+
+    def select(
+        self,
+        name: str,
+        control: str,
+        ii: int = 1,
+        latency: int = 0,
+        firings: int | None = None,
+        decisions: npt.ArrayLike | None = None,
+    ) -> None:
+        """Add a unit that takes from one of its inputs: control value 0 from the first, 1 from the second.
+
+        Data inputs count in the order in which their streams were described, control left out. What is taken goes to
+        all outputs. Parameters are those of :meth:`switch`.
+        """
+        self._choice(choices.SELECT, name, control, ii, latency, firings, decisions)
+
+    def gate(
+        self,
+        name: str,
+        control: str,
+        ii: int = 1,
+        latency: int = 0,
+        firings: int | None = None,
+        decisions: npt.ArrayLike | None = None,
+    ) -> None:
+        """Add a unit that drops what it takes where control says 0, and sends it to all outputs where it says 1.
+
+        Parameters are those of :meth:`switch`.
+        """
+        self._choice(choices.GATE, name, control, ii, latency, firings, decisions)
+
+    def merge(self, name: str, ii: int = 1, latency: int = 0, firings: int | None = None) -> None:
+        """Add a unit that takes from whichever input has its tokens first, the earlier described one in a tie.
+
+        Values then depend on time, which nothing else in a program does: such a program always runs in ``step``.
+
+        Parameters
+        ----------
+        name, ii, latency, firings
+            As for :meth:`switch`.
+        """
+        self._choice(choices.MERGE, name, None, ii, latency, firings, None)
 
     def stream(
         self,
         source: str,
-        target: str,
+        target: str | Sequence[str],
         capacity: int = 16,
         latency: int = 1,
         credit: int = 0,
-        produce: Rates = 1,
-        consume: Rates = 1,
+        produce: Rates | None = None,
+        consume: Rates | None = None,
         initial: int = 0,
         name: str | None = None,
     ) -> None:
@@ -107,7 +246,8 @@ class Builder:
         Parameters
         ----------
         source, target
-            Names of units that were added before.
+            Names of units that were added before. Several targets make a multicast: one stream to each, all alike; the
+            source fires when all of them have room.
         capacity
             Slots for tokens, at least 1 and at least what one firing of either unit moves.
         latency
@@ -115,38 +255,49 @@ class Builder:
         credit
             Cycles from a slot being freed to the source knowing it.
         produce, consume
-            Tokens that one firing of the source sends, and that one of the target takes.
+            Tokens that one firing of the source sends, and that one of the target takes. Left out, it is as the unit's
+            phases say, and 1 for a unit without phases.
         initial
             Tokens there at cycle 0; they take up capacity. In a program with values they are zeros.
         name
-            Unique among the streams; ``"source->target"`` if left out, with ``#2`` and so on for the next ones.
+            Unique among the streams; ``"source->target"`` if left out, with ``#2`` and so on for the next ones. The
+            streams of a multicast are always named so.
         """
-        for end, role in ((source, "source"), (target, "target")):
-            checks.known(checks.name(end, f"a stream's {role}"), self._units, f"a stream's {role}: unit")
-        name = self._new_stream(source, target, name)
-        what = f"stream {name!r}:"
-        start, end_unit = self._units[source], self._units[target]
-        slots = checks.integer(capacity, f"{what} capacity", 1)
+        checks.known(checks.name(source, "a stream's source"), self._units, "a stream's source: unit")
+        if isinstance(target, list | tuple):
+            if name is not None:
+                raise GraphError(f"stream {name!r} has {len(target)} targets; only a stream with one can be named")
+            if not target or len(set(map(id, target))) != len(target) != len(set(target)):
+                raise GraphError(f"a stream's targets are {checks.shown(target)}; name at least one, and none twice")
+            # All are checked before the first is added, so that a refused call changes nothing.
+            for one in target:
+                checks.known(checks.name(one, "a stream's target"), self._units, "a stream's target: unit")
+            for one in target:
+                self.stream(source, one, capacity, latency, credit, produce, consume, initial)
+            return
+        to = checks.known(checks.name(target, "a stream's target"), self._units, "a stream's target: unit")
+        name = self._new_stream(source, to, name)
+        start, end = self._units[source], self._units[to]
+        slots = checks.number(capacity, "stream", name, "capacity", 1)
         stream = Stream(
-            name=name,
-            source=start,
-            target=end_unit,
-            output=len(start.outputs),
-            input=len(end_unit.inputs),
-            capacity=slots,
-            latency=checks.integer(latency, f"{what} latency", 1),
-            credit=checks.integer(credit, f"{what} credit", 0),
-            initial=checks.integer(initial, f"{what} initial", 0),
-            produce=checks.rates(produce, f"{what} produce"),
-            consume=checks.rates(consume, f"{what} consume"),
+            name,
+            len(self._streams),
+            start,
+            end,
+            len(start.outputs),
+            len(end.inputs),
+            slots,
+            checks.number(latency, "stream", name, "latency", 1),
+            checks.number(credit, "stream", name, "credit", 0),
+            checks.number(initial, "stream", name, "initial", 0),
+            checks.rates(produce, name, "produce"),
+            checks.rates(consume, name, "consume"),
         )
-        needs = ((max(stream.produce), "produce"), (max(stream.consume), "consume"), (stream.initial, "initial"))
-        for need, key in needs:
-            if slots < need:
-                raise GraphError(f"{what} capacity is {slots}, below {key} of {need}; make it at least {need}")
+        if initial or stream.produce is not checks.ONE or stream.consume is not checks.ONE:
+            _check_capacity(stream)
         self._streams[name] = stream
         start.outputs.append(stream)
-        end_unit.inputs.append(stream)
+        end.inputs.append(stream)
 
     def build(self) -> StreamProgram:
         """Check the whole and return the program, which later changes of the builder leave alone.
@@ -160,34 +311,23 @@ class Builder:
         if not self._units:
             raise GraphError("the program has no units; add at least one with unit(...)")
         units, streams = list(self._units.values()), list(self._streams.values())
-        cycles = [phases.cycle(unit) for unit in units]
-        firings = inference.firings(units, cycles)
-        lanes = inference.lanes(units)
-        roles = None
-        if any(unit.role is not None for unit in units):
-            inference.check_values(units, cycles, _ARITY.__getitem__)
-            roles = [_role(unit, _width(unit, lanes)) for unit in units]
-        described = [
-            {
-                "name": unit.name,
-                "phases": [phase.description for phase in cycle.phases],
-                "nest": cycle.nest(count),
-            }
-            for unit, cycle, count in zip(units, cycles, firings, strict=True)
-        ]
-        core = _core.StreamProgram(
-            described,
-            [_description(stream, lanes.get(stream.name, 1)) for stream in streams],
-            roles,
-        )
-        sinks = {unit.at: _width(unit, lanes) for unit in units if unit.role == SINK}
-        return StreamProgram(core, tuple(self._units), tuple(self._streams), sinks)
+        plans = {unit.at: _plan(unit) for unit in units if not phases.plain(unit)}
+        firings = inference.firings(units, plans)
+        widths = None
+        if any(unit.role is not None and unit.role != ROUTE for unit in units):
+            operators.check(units, plans)
+            widths = lanes.lanes(units, streams, plans)
+        choices.check_decided(units, values=widths is not None)
+        core = columns.program(units, streams, plans, firings, widths)
+        sinks = {unit.at: widths[unit.inputs[0].at] for unit in units if unit.role == SINK and widths is not None}
+        names = {at: plan.names for at, plan in plans.items() if plan.names}
+        kinds = {unit.at: unit.choice.kind for unit in units if unit.choice is not None}
+        return StreamProgram(core, Labels(tuple(self._units), tuple(self._streams), sinks, names, kinds))
 
-    def _new_unit(self, name: object) -> str:
-        name = checks.name(name, "unit")
+    def _check_new(self, name: str) -> None:
+        checks.name(name, "unit")
         if name in self._units:
             raise GraphError(f"two units are called {name!r}; names must be unique")
-        return name
 
     def _new_stream(self, source: str, target: str, name: object) -> str:
         if name is None:
@@ -196,39 +336,65 @@ class Builder:
             while name in self._streams:
                 count += 1
                 name = f"{plain}#{count}"
+            return name
         found = checks.name(name, "stream")
         if found in self._streams:
             raise GraphError(f"two streams are called {found!r}; names must be unique")
         return found
 
-    def _add(self, name: str, firings: int | None, ii: Rates, latency: Rates, role: str | None) -> Unit:
-        intervals = checks.integers(ii, f"unit {name!r}: ii", 1)
-        latencies = checks.integers(latency, f"unit {name!r}: latency", 0)
+    def _choice(
+        self,
+        kind: str,
+        name: str,
+        control: str | None,
+        ii: int,
+        latency: int,
+        firings: int | None,
+        decisions: npt.ArrayLike | None,
+    ) -> None:
+        self._check_new(name)
+        if kind != choices.MERGE:
+            checks.name(control, f"{kind} {name!r}: control")
+        interval = checks.number(ii, kind, name, "ii", 1)
+        delay = checks.number(latency, kind, name, "latency", 0)
+        count = None if firings is None else checks.number(firings, kind, name, "firings", 1)
+        given = None
+        if decisions is not None:
+            given = choices.decisions(decisions, f"{kind} {name!r}: decisions")
+            if count is not None and count != len(given):
+                raise GraphError(f"{kind} {name!r} has {len(given)} decisions, but firings is {count}; leave it out")
+        self._add(name, count, interval, delay, ROUTE).choice = Choice(kind, control, given)
+
+    def _add(self, name: str, firings: int | None, ii: Rates, latency: Rates, role: str | Function | None) -> Unit:
+        intervals = checks.numbers(ii, "unit", name, "ii", 1)
+        latencies = checks.numbers(latency, "unit", name, "latency", 0)
         unit = Unit(name, len(self._units), firings, intervals, latencies, role)
         self._units[name] = unit
         return unit
 
 
-# Inputs that each operator takes; None is one or more.
-_ARITY = {name: inputs for name, _, inputs in _core.operators()}
+def _phases(name: str, described: object) -> dict[str, Phase]:
+    if not isinstance(described, Mapping) or not described:
+        raise GraphError(
+            f"unit {name!r}: phases is {checks.shown(described)}; it must be a dictionary of rdu.phase(...)"
+        )
+    for key, entry in described.items():
+        checks.name(key, f"unit {name!r}: a phase")
+        if not isinstance(entry, Phase):
+            raise GraphError(f"unit {name!r}: phase {key!r} is {checks.shown(entry)}; make it with rdu.phase(...)")
+    return dict(described)
 
 
-def _width(unit: Unit, lanes: dict[str, int]) -> int:
-    return lanes.get(unit.inputs[0].name, 1) if unit.inputs else 1
+def _plan(unit: Unit) -> Plan:
+    if unit.choice is not None:
+        return choices.plan(unit, unit.choice)
+    return phases.cyclic(unit) if unit.phases is None else phases.phased(unit)
 
 
-def _role(unit: Unit, lanes: int) -> Role:
-    return (unit.role or "", lanes, None if unit.values is None else unit.values.reshape(-1))
-
-
-def _description(stream: Stream, lanes: int) -> dict[str, object]:
-    return {
-        "name": stream.name,
-        "from": (stream.source.at, stream.output),
-        "to": (stream.target.at, stream.input),
-        "capacity": stream.capacity,
-        "latency": stream.latency,
-        "credit": stream.credit,
-        "initial": stream.initial,
-        "lanes": lanes,
-    }
+def _check_capacity(stream: Stream) -> None:
+    most = {key: max(rates) for key, rates in (("produce", stream.produce), ("consume", stream.consume)) if rates}
+    for key, need in {**most, "initial": stream.initial}.items():
+        if stream.capacity < need:
+            raise GraphError(
+                f"stream {stream.name!r}: capacity is {stream.capacity}, below {key} of {need}; make it at least {need}"
+            )

@@ -19,6 +19,8 @@ MOST_RATE = (1 << 32) - 1
 
 def name(value: object, what: str) -> str:
     """A name: text that is not empty and that can be written as UTF-8."""
+    if type(value) is str and value and value.isascii():
+        return value
     if not isinstance(value, str) or not value:
         raise GraphError(f"{what}: the name is {value!r}; it must be a text that is not empty")
     try:
@@ -43,8 +45,26 @@ def integer(value: object, what: str, least: int, most: int = MOST) -> int:
     return number
 
 
-def integers(value: object, what: str, least: int, most: int = MOST) -> tuple[int, ...]:
+# One firing or slot each is so common that a program of 100 000 units need not make the tuple anew each time.
+ONE = (1,)
+
+
+def number(value: object, kind: str, name: str, key: str, least: int, most: int = MOST) -> int:
+    """A whole number that is ``key`` of a unit or stream; the message is made only when it is needed."""
+    if type(value) is int and least <= value <= most:
+        return value
+    return integer(value, f"{kind} {name!r}: {key}", least, most)
+
+
+def numbers(value: object, kind: str, name: str, key: str, least: int) -> tuple[int, ...]:
     """A whole number, or a list of them: one per firing of the unit, over and over."""
+    if type(value) is int and least <= value <= MOST:
+        return ONE if value == 1 else (value,)
+    return integers(value, f"{kind} {name!r}: {key}", least)
+
+
+def integers(value: object, what: str, least: int, most: int = MOST) -> tuple[int, ...]:
+    """A whole number, or a list of them."""
     if isinstance(value, np.ndarray) and value.ndim == 1:
         value = value.tolist()
     if not isinstance(value, list | tuple | range):
@@ -54,8 +74,13 @@ def integers(value: object, what: str, least: int, most: int = MOST) -> tuple[in
     return tuple(integer(entry, f"{what}[{at}]", least, most) for at, entry in enumerate(value))
 
 
-def rates(value: object, what: str) -> tuple[int, ...]:
-    """Tokens per firing; a list may have zeros, but not only zeros."""
+def rates(value: object, name: str, key: str) -> tuple[int, ...] | None:
+    """Tokens per firing of a stream; a list may have zeros, but not only zeros. None is left to the unit."""
+    if value is None:
+        return None
+    if type(value) is int and 1 <= value <= MOST_RATE:
+        return ONE if value == 1 else (value,)
+    what = f"stream {name!r}: {key}"
     if isinstance(value, list | tuple | range | np.ndarray):
         found = integers(value, what, 0, MOST_RATE)
         if not any(found):
@@ -70,8 +95,9 @@ def rows(value: object, what: str) -> npt.NDArray[np.float32]:
         array = np.asarray(value)
         if array.dtype.kind in "bcOSUmM":
             raise GraphError(f"{what}: an array of {array.dtype} cannot be converted to float32")
+        borrowed = array.dtype == np.float32 and array.flags.c_contiguous and array.flags.aligned
         with np.errstate(over="ignore"):
-            floats = np.array(array, dtype=np.float32, order="C")
+            floats = array if borrowed else np.array(array, dtype=np.float32, order="C")
     except (TypeError, ValueError) as error:
         if isinstance(error, GraphError):
             raise
@@ -82,13 +108,15 @@ def rows(value: object, what: str) -> npt.NDArray[np.float32]:
         raise GraphError(f"{what} has shape {floats.shape}; it must be (tokens,) or (tokens, lanes)")
     if 0 in floats.shape:
         raise GraphError(f"{what} has shape {floats.shape}; it must have at least one token and one lane")
-    if np.count_nonzero(np.isinf(floats)) != np.count_nonzero(np.isinf(array.astype(np.float64))):
+    if not borrowed and np.count_nonzero(np.isinf(floats)) != np.count_nonzero(np.isinf(array.astype(np.float64))):
         raise GraphError(f"{what} has a finite value beyond the float32 range of ±{np.finfo(np.float32).max}")
     return floats
 
 
 def known(value: str, names: Iterable[str], what: str) -> str:
     """A name among others; the message has the nearest one."""
+    if isinstance(names, dict) and value in names:
+        return value
     names = list(names)
     if value in names:
         return value

@@ -1,64 +1,74 @@
-"""From cyclo-static lists to a loop nest of phases."""
+"""From what was described of a unit to its phases: cyclo-static lists, loop nests, and data-dependent firings."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
 
 from ..errors import GraphError
-from .parts import Unit
+from . import checks
+from .nest import Loop
+from .parts import Stream, Unit
 
 # Phases of one unit before equal neighbours are joined; more comes from lists whose lengths share no divisor.
 MOST_PHASES = 1 << 20
 
-Description = dict[str, object]
+# Entries (phase or body, times); None is a count that only a run tells.
+Nest = list["tuple[int | Nest, int | None]"]
 
 
-@dataclass(frozen=True)
-class Phase:
-    """One firing: cycles, and tokens on each input and each output."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind of firing: cycles, and tokens on each input and each output."""
 
     ii: int
     latency: int
     consume: tuple[int, ...]
     produce: tuple[int, ...]
 
-    @property
-    def description(self) -> Description:
-        """The engine's form: only the ends that this firing touches."""
-        return {
-            "ii": self.ii,
-            "latency": self.latency,
-            "consume": [end for end in enumerate(self.consume) if end[1]],
-            "produce": [end for end in enumerate(self.produce) if end[1]],
-        }
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The distinct phases of a unit, and how its firings run through them."""
 
-@dataclass(frozen=True)
-class Cycle:
-    """The distinct phases of a unit, and the order in which its firings run through them, over and over."""
+    rows: list[Row]
+    # Names of the phases where they were given.
+    names: tuple[str, ...] = ()
+    # Cyclo-static: the row of each firing, over and over.
+    order: list[int] | None = None
+    # Phased: the nest as given.
+    fixed: Nest | None = None
+    # Data-dependent: the input whose tokens decide; -1 takes what comes first.
+    control: int | None = None
 
-    phases: list[Phase]
-    order: list[int]
-
-    def nest(self, firings: int) -> list[Description]:
-        """The loop nest that runs through the order so that there are ``firings`` firings in all."""
-        if len(self.phases) == 1:
-            return [{"phase": 0, "times": firings}]
+    def nest(self, firings: int | None) -> Nest:
+        """The loop nest with ``firings`` firings in all."""
+        if self.fixed is not None:
+            return self.fixed
+        if self.order is None or firings is None or len(self.rows) == 1:
+            return [(0, firings)]
         full, rest = divmod(firings, len(self.order))
-        whole: list[Description] = [{"body": _fires(self.order), "times": full}] if full else []
+        whole: Nest = [(_fires(self.order), full)] if full else []
         return whole + _fires(self.order[:rest])
 
 
-def _fires(order: list[int]) -> list[Description]:
-    """Equal neighbours joined, so that a long list with few changes is a short nest."""
-    return [{"phase": phase, "times": len(list(run))} for phase, run in groupby(order)]
+def plain(unit: Unit) -> bool:
+    """Every firing is like the others, so that single numbers say all of it."""
+    return unit.phases is None and unit.choice is None and not _lists(unit)
 
 
-def cycle(unit: Unit) -> Cycle:
+def row(unit: Unit) -> Row:
+    """The one phase of a plain unit."""
+    consume = tuple(rate(stream.consume) for stream in unit.inputs)
+    return Row(unit.ii[0], unit.latency[0], consume, tuple(rate(stream.produce) for stream in unit.outputs))
+
+
+def cyclic(unit: Unit) -> Plan:
     """One full cycle of a unit: all its lists, each repeated up to their common length."""
-    ends = [*(stream.consume for stream in unit.inputs), *(stream.produce for stream in unit.outputs)]
+    ends = [*(stream.consume or checks.ONE for stream in unit.inputs)]
+    ends += [stream.produce or checks.ONE for stream in unit.outputs]
     lists = [unit.ii, unit.latency, *ends]
     length = math.lcm(*map(len, lists))
     if length > MOST_PHASES:
@@ -71,22 +81,143 @@ def cycle(unit: Unit) -> Cycle:
     rows = zip(*(entries * (length // len(entries)) for entries in lists), strict=True)
     order = [distinct.setdefault(row, len(distinct)) for row in rows]
     inputs = 2 + len(unit.inputs)
-    return Cycle([Phase(row[0], row[1], row[2:inputs], row[inputs:]) for row in distinct], order)
+    return Plan([Row(row[0], row[1], row[2:inputs], row[inputs:]) for row in distinct], order=order)
 
 
-def moved(rates: tuple[int, ...], firings: int) -> int:
+def phased(unit: Unit) -> Plan:
+    """The phases of a loop nest, with their rates at the unit's streams."""
+    phases = unit.phases or {}
+    consumed = _resolved(unit, "consume", unit.inputs)
+    produced = _resolved(unit, "produce", unit.outputs)
+    rows = [
+        Row(phase.ii, phase.latency, consume, produce)
+        for phase, consume, produce in zip(phases.values(), consumed, produced, strict=True)
+    ]
+    numbers = {name: at for at, name in enumerate(phases)}
+    return Plan(rows, names=tuple(phases), fixed=_numbered(unit.nest, numbers))
+
+
+def counts(plan: Plan, firings: int | None) -> list[int] | None:
+    """Firings of each phase; None where only a run tells."""
+    if firings is None or plan.control is not None:
+        return None
+    found: Counter[int] = Counter()
+    _count(plan.nest(firings), 1, found)
+    return [found[at] for at in range(len(plan.rows))]
+
+
+def total(nest: Nest) -> int:
+    """Firings of a nest whose counts are all given."""
+    return sum((1 if isinstance(body, int) else total(body)) * (times or 0) for body, times in nest)
+
+
+def rate(rates: tuple[int, ...] | None) -> int:
+    """Tokens of each firing where they are always the same."""
+    return 1 if rates is None else rates[0]
+
+
+def moved(rates: tuple[int, ...] | None, firings: int) -> int:
     """Tokens that ``firings`` firings move."""
+    if rates is None or len(rates) == 1:
+        return firings * rate(rates)
     full, rest = divmod(firings, len(rates))
     return full * sum(rates) + sum(rates[:rest])
 
 
-def firings_for(rates: tuple[int, ...], tokens: int) -> int | None:
+def firings_for(rates: tuple[int, ...] | None, tokens: int) -> int | None:
     """The firings that move exactly ``tokens``, whole cycles if possible; None where no number of them does."""
+    rates = rates or checks.ONE
     full, rest = divmod(tokens, sum(rates))
     if rest == 0:
         return full * len(rates)
-    for at, rate in enumerate(rates):
-        rest -= rate
+    for at, tokens_now in enumerate(rates):
+        rest -= tokens_now
         if rest <= 0:
             return full * len(rates) + at + 1 if rest == 0 else None
     return None
+
+
+def end(unit: Unit, streams: list[Stream], key: str, what: str) -> int:
+    """The index of the end that ``key`` names: by its stream, or by the unit at the other side."""
+    side = streams is unit.inputs
+    for at, stream in enumerate(streams):
+        if stream.name == key:
+            return at
+    others = [(stream.source if side else stream.target).name for stream in streams]
+    found = [at for at, other in enumerate(others) if other == key]
+    if len(found) > 1:
+        joined = ", ".join(repr(streams[at].name) for at in found)
+        raise GraphError(f"{what} names {key!r}, which {joined} join to {unit.name!r}; name one of the streams")
+    if not found:
+        ends = "inputs" if side else "outputs"
+        checks.known(key, [*others, *(stream.name for stream in streams)], f"{what}: among its {ends}")
+    return found[0]
+
+
+def _lists(unit: Unit) -> bool:
+    return (
+        len(unit.ii) > 1
+        or len(unit.latency) > 1
+        or any(stream.consume is not None and len(stream.consume) > 1 for stream in unit.inputs)
+        or any(stream.produce is not None and len(stream.produce) > 1 for stream in unit.outputs)
+    )
+
+
+def _resolved(unit: Unit, key: str, streams: list[Stream]) -> list[tuple[int, ...]]:
+    """Tokens at each of ``streams``, phase by phase."""
+    given = [stream.consume if key == "consume" else stream.produce for stream in streams]
+    for stream, rates in zip(streams, given, strict=True):
+        if rates is not None and len(rates) > 1:
+            raise GraphError(
+                f"stream {stream.name!r}: {key} is a list, but unit {unit.name!r} has phases; "
+                f"leave {key} out and say it in the phases"
+            )
+    resolved = []
+    for name, phase in (unit.phases or {}).items():
+        said = phase.consume if key == "consume" else phase.produce
+        if isinstance(said, int):
+            tokens = [said if rates is None else rates[0] for rates in given]
+        else:
+            tokens = [0 if rates is None else rates[0] for rates in given]
+            for other, count in said.items():
+                at = end(unit, streams, other, f"unit {unit.name!r}, phase {name!r}: {key}")
+                if given[at] is not None:
+                    raise GraphError(
+                        f"unit {unit.name!r}, phase {name!r}: {key} says {count} on {streams[at].name!r}, "
+                        f"but the stream says {tokens[at]} itself; leave out one of the two"
+                    )
+                tokens[at] = count
+        for stream, count in zip(streams, tokens, strict=True):
+            if count > stream.capacity:
+                raise GraphError(
+                    f"stream {stream.name!r}: capacity is {stream.capacity}, below {key} of {count} in phase {name!r} "
+                    f"of unit {unit.name!r}; make it at least {count}"
+                )
+        resolved.append(tuple(tokens))
+    return resolved
+
+
+def _numbered(body: tuple[str | Loop, ...], numbers: dict[str, int]) -> Nest:
+    """A nest by number; a loop of nothing but one phase is so many firings of it."""
+    nest: Nest = []
+    for entry in body:
+        if isinstance(entry, str):
+            nest.append((numbers[entry], 1))
+        elif len(entry.body) == 1 and isinstance(entry.body[0], str):
+            nest.append((numbers[entry.body[0]], entry.times))
+        else:
+            nest.append((_numbered(entry.body, numbers), entry.times))
+    return nest
+
+
+def _fires(order: list[int]) -> Nest:
+    """Equal neighbours joined, so that a long list with few changes is a short nest."""
+    return [(phase, len(list(run))) for phase, run in groupby(order)]
+
+
+def _count(nest: Nest, outer: int, found: Counter[int]) -> None:
+    for body, times in nest:
+        if isinstance(body, int):
+            found[body] += outer * (times or 0)
+        else:
+            _count(body, outer * (times or 0), found)

@@ -11,6 +11,7 @@ pub mod error;
 mod fast;
 mod marking;
 pub mod nest;
+pub mod observe;
 pub mod observer;
 pub mod occupancy;
 pub mod operator;

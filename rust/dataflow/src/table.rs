@@ -1,6 +1,52 @@
-//! The elementary operators, as data: name, arity, what they do, and how.
+//! The elementary operators, as data: name, inputs, lanes, what they do, and how.
 
-use crate::operator::{Firing, Operator};
+mod ends;
+mod fold;
+mod kernel;
+mod pointwise;
+
+use crate::operator::Operator;
+use fold::Fold;
+use kernel::{Kernel, Zip};
+use pointwise::Pointwise;
+
+pub use ends::{Route, Sink, Source};
+
+/// How many values a token of the result has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lanes {
+    /// As many as the tokens of every input, which are alike.
+    Same,
+    /// One; the inputs are alike.
+    One,
+    /// As many as the first input's; tokens of the other inputs have one value.
+    First,
+    /// As many as the inputs' together.
+    Total,
+}
+
+impl Lanes {
+    pub fn name(self) -> &'static str {
+        match self {
+            Lanes::Same => "same",
+            Lanes::One => "one",
+            Lanes::First => "first",
+            Lanes::Total => "total",
+        }
+    }
+
+    /// Values in one token of the result, from those of the inputs; `None` where they do not fit together.
+    fn made(self, inputs: &[usize]) -> Option<usize> {
+        let first = *inputs.first()?;
+        let alike = inputs.iter().all(|&lanes| lanes == first);
+        match self {
+            Lanes::Same => alike.then_some(first),
+            Lanes::One => alike.then_some(1),
+            Lanes::First => inputs[1..].iter().all(|&lanes| lanes == 1).then_some(first),
+            Lanes::Total => Some(inputs.iter().sum()),
+        }
+    }
+}
 
 /// One record of the operator table.
 pub struct Entry {
@@ -8,145 +54,137 @@ pub struct Entry {
     pub doc: &'static str,
     /// Inputs that the operator wants; `None` for one or more.
     pub inputs: Option<usize>,
+    pub lanes: Lanes,
     kernel: Kernel,
 }
 
-#[derive(Clone, Copy)]
-enum Kernel {
-    Map(fn(f32) -> f32),
-    Zip(fn(f32, f32) -> f32),
-    /// Folds all tokens consumed since the last result into one token, in order of arrival.
-    Fold(f32, fn(f32, f32) -> f32),
+impl Entry {
+    /// Takes any number of tokens and makes one; other operators make one token of one token of each input.
+    pub fn folds(&self) -> bool {
+        matches!(self.kernel, Kernel::Fold(..) | Kernel::FoldProducts)
+    }
 }
 
-/// Every elementary operator. The Python stubs, docs and tests loop over this table.
+macro_rules! map {
+    (|$x:ident| $result:expr) => {
+        Kernel::Map(|from, to| to.iter_mut().zip(from).for_each(|(y, &$x)| *y = $result))
+    };
+}
+
+macro_rules! zip {
+    (|$a:ident, $b:ident| $result:expr) => {
+        |to: &mut [f32], from: &[f32]| {
+            to.iter_mut().zip(from).for_each(|(y, &$b)| {
+                let $a = *y;
+                *y = $result;
+            })
+        }
+    };
+}
+
+const fn entry(name: &'static str, inputs: Option<usize>, lanes: Lanes, kernel: Kernel, doc: &'static str) -> Entry {
+    Entry { name, doc, inputs, lanes, kernel }
+}
+
+const fn map(name: &'static str, kernel: Kernel, doc: &'static str) -> Entry {
+    entry(name, Some(1), Lanes::Same, kernel, doc)
+}
+
+const fn zip(name: &'static str, inputs: Option<usize>, zip: Zip, doc: &'static str) -> Entry {
+    entry(name, inputs, Lanes::Same, Kernel::Zip(zip), doc)
+}
+
+const fn fold(name: &'static str, start: f32, zip: Zip, doc: &'static str) -> Entry {
+    entry(name, Some(1), Lanes::Same, Kernel::Fold(start, zip), doc)
+}
+
+const fn reduce(name: &'static str, kernel: Kernel, doc: &'static str) -> Entry {
+    entry(name, Some(1), Lanes::One, kernel, doc)
+}
+
+/// Every elementary operator; each product and sum is rounded to float32. Python's docs and tests loop over this table.
 pub const TABLE: &[Entry] = &[
-    Entry { name: "copy", doc: "y = x", inputs: Some(1), kernel: Kernel::Map(|x| x) },
-    Entry { name: "neg", doc: "y = -x", inputs: Some(1), kernel: Kernel::Map(|x| -x) },
-    Entry { name: "abs", doc: "y = |x|", inputs: Some(1), kernel: Kernel::Map(f32::abs) },
-    Entry { name: "relu", doc: "y = max(x, 0)", inputs: Some(1), kernel: Kernel::Map(|x| x.max(0.0)) },
-    Entry { name: "square", doc: "y = x * x", inputs: Some(1), kernel: Kernel::Map(|x| x * x) },
-    Entry { name: "add", doc: "y = a + b + ..., from left to right", inputs: None, kernel: Kernel::Zip(|a, b| a + b) },
-    Entry { name: "sub", doc: "y = a - b", inputs: Some(2), kernel: Kernel::Zip(|a, b| a - b) },
-    Entry { name: "mul", doc: "y = a * b * ..., from left to right", inputs: None, kernel: Kernel::Zip(|a, b| a * b) },
-    Entry { name: "max", doc: "y = max(a, b, ...)", inputs: None, kernel: Kernel::Zip(f32::max) },
-    Entry { name: "min", doc: "y = min(a, b, ...)", inputs: None, kernel: Kernel::Zip(f32::min) },
-    Entry {
-        name: "sum",
-        doc: "the sum of all tokens since the last result",
-        inputs: Some(1),
-        kernel: Kernel::Fold(0.0, |a, b| a + b),
-    },
-    Entry {
-        name: "prod",
-        doc: "the product of all tokens since the last result",
-        inputs: Some(1),
-        kernel: Kernel::Fold(1.0, |a, b| a * b),
-    },
+    map("copy", map!(|x| x), "y = x"),
+    map("neg", map!(|x| -x), "y = -x"),
+    map("abs", map!(|x| x.abs()), "y = |x|"),
+    map("relu", map!(|x| x.max(0.0)), "y = max(x, 0)"),
+    map("square", map!(|x| x * x), "y = x * x"),
+    map("sqrt", map!(|x| x.sqrt()), "y = the square root of x"),
+    map("floor", map!(|x| x.floor()), "y = the largest whole number that is not above x"),
+    map("positive", map!(|x| truth(x > 0.0)), "y = 1 if x > 0, else 0"),
+    zip("add", None, zip!(|a, b| a + b), "y = a + b + ..., from left to right"),
+    zip("sub", Some(2), zip!(|a, b| a - b), "y = a - b"),
+    zip("mul", None, zip!(|a, b| a * b), "y = a * b * ..., from left to right"),
+    zip("div", Some(2), zip!(|a, b| a / b), "y = a / b"),
+    zip("max", None, zip!(|a, b| a.max(b)), "y = max(a, b, ...)"),
+    zip("min", None, zip!(|a, b| a.min(b)), "y = min(a, b, ...)"),
+    zip("lt", Some(2), zip!(|a, b| truth(a < b)), "y = 1 if a < b, else 0"),
+    zip("le", Some(2), zip!(|a, b| truth(a <= b)), "y = 1 if a <= b, else 0"),
+    zip("gt", Some(2), zip!(|a, b| truth(a > b)), "y = 1 if a > b, else 0"),
+    zip("ge", Some(2), zip!(|a, b| truth(a >= b)), "y = 1 if a >= b, else 0"),
+    zip("eq", Some(2), zip!(|a, b| truth(a == b)), "y = 1 if a = b, else 0"),
+    zip("ne", Some(2), zip!(|a, b| truth(a != b)), "y = 0 if a = b, else 1"),
+    fold("sum", 0.0, zip!(|a, b| a + b), "the sum of all tokens since the last result"),
+    fold("prod", 1.0, zip!(|a, b| a * b), "the product of all tokens since the last result"),
+    fold("max_of", f32::NEG_INFINITY, zip!(|a, b| a.max(b)), "the largest of all tokens since the last result"),
+    fold("min_of", f32::INFINITY, zip!(|a, b| a.min(b)), "the smallest of all tokens since the last result"),
+    fold("last", 0.0, |to, from| to.copy_from_slice(from), "the last of all tokens since the last result"),
+    entry("mac", Some(2), Lanes::Same, Kernel::FoldProducts, "the sum of a * b over all tokens since the last result"),
+    entry("dot", Some(2), Lanes::One, Kernel::Dot, "the sum of a * b over the values of a token, in order"),
+    reduce("lane_sum", Kernel::Reduce(|x| x.iter().fold(0.0, |a, b| a + b)), "the sum of a token's values, in order"),
+    reduce("lane_max", Kernel::Reduce(largest), "the largest of a token's values"),
+    reduce("lane_min", Kernel::Reduce(|x| x.iter().copied().fold(f32::INFINITY, f32::min)), "the smallest of them"),
+    reduce(
+        "argmax",
+        Kernel::Reduce(argmax),
+        "the number of the largest of a token's values, from 0 on, the first of equals",
+    ),
+    entry("scale", Some(2), Lanes::First, Kernel::Scale(|a, b| a * b), "every value of a times the one value of b"),
+    entry("shift", Some(2), Lanes::First, Kernel::Scale(|a, b| a + b), "every value of a plus the one value of b"),
+    entry("concat", None, Lanes::Total, Kernel::Concat, "the values of all inputs' tokens, one after another"),
 ];
 
-/// An operator of the table for a unit with `inputs` inputs and tokens of `lanes` values.
-pub fn operator(name: &str, inputs: usize, lanes: usize) -> Result<Box<dyn Operator>, String> {
-    let Some(entry) = TABLE.iter().find(|entry| entry.name == name) else {
+fn truth(holds: bool) -> f32 {
+    f32::from(u8::from(holds))
+}
+
+fn largest(token: &[f32]) -> f32 {
+    token.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+fn argmax(token: &[f32]) -> f32 {
+    let most = largest(token);
+    token.iter().position(|&value| value == most).unwrap_or(0) as f32
+}
+
+/// The record of an operator.
+pub fn find(name: &str) -> Result<&'static Entry, String> {
+    TABLE.iter().find(|entry| entry.name == name).ok_or_else(|| {
         let names: Vec<&str> = TABLE.iter().map(|entry| entry.name).collect();
-        return Err(format!("there is no operator {name:?}; choose from {}", names.join(", ")));
-    };
+        format!("there is no operator {name:?}; choose from {}", names.join(", "))
+    })
+}
+
+/// An operator of the table for a unit with `inputs` inputs, all with tokens of `lanes` values.
+pub fn operator(name: &str, inputs: usize, lanes: usize) -> Result<Box<dyn Operator>, String> {
+    operator_of(name, &vec![lanes; inputs])
+}
+
+/// An operator of the table for a unit whose inputs have tokens of so many values.
+pub fn operator_of(name: &str, lanes: &[usize]) -> Result<Box<dyn Operator>, String> {
+    let entry = find(name)?;
+    let inputs = lanes.len();
     if inputs == 0 || entry.inputs.is_some_and(|wanted| wanted != inputs) {
         let wanted = entry.inputs.map_or("at least 1".to_string(), |n| n.to_string());
         return Err(format!("operator {name:?} takes {wanted} inputs, the unit has {inputs}"));
     }
+    let made = entry.lanes.made(lanes).filter(|&made| made > 0 && lanes[0] > 0);
+    let Some(made) = made else {
+        return Err(format!("operator {name:?} cannot take tokens of {lanes:?} values together"));
+    };
     Ok(match entry.kernel {
-        Kernel::Map(map) => Box::new(Zip { zip: |a, _| a, map }),
-        Kernel::Zip(zip) => Box::new(Zip { zip, map: |x| x }),
-        Kernel::Fold(start, fold) => Box::new(Fold { start, fold, acc: vec![start; lanes] }),
+        Kernel::Fold(start, _) => Box::new(Fold { kernel: entry.kernel, start, acc: vec![start; made] }),
+        Kernel::FoldProducts => Box::new(Fold { kernel: entry.kernel, start: 0.0, acc: vec![0.0; made] }),
+        kernel => Box::new(Pointwise { kernel, lanes: lanes.to_vec() }),
     })
-}
-
-struct Zip {
-    zip: fn(f32, f32) -> f32,
-    map: fn(f32) -> f32,
-}
-
-impl Operator for Zip {
-    fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
-        let inputs = firing.inputs;
-        firing.outputs.multicast(|out| {
-            for (rank, (_, values)) in inputs.iter().enumerate() {
-                if values.len() != out.len() {
-                    return Err(format!("a firing takes {} values and makes {}", values.len(), out.len()));
-                }
-                for (y, &x) in out.iter_mut().zip(values) {
-                    *y = if rank == 0 { x } else { (self.zip)(*y, x) };
-                }
-            }
-            out.iter_mut().for_each(|y| *y = (self.map)(*y));
-            Ok(())
-        })
-    }
-}
-
-struct Fold {
-    start: f32,
-    fold: fn(f32, f32) -> f32,
-    acc: Vec<f32>,
-}
-
-impl Operator for Fold {
-    fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
-        for (_, values) in firing.inputs.iter() {
-            for token in values.chunks(self.acc.len()) {
-                for (acc, &x) in self.acc.iter_mut().zip(token) {
-                    *acc = (self.fold)(*acc, x);
-                }
-            }
-        }
-        if firing.outputs.is_empty() {
-            return Ok(());
-        }
-        let acc = &mut self.acc;
-        firing.outputs.multicast(|out| {
-            if out.len() != acc.len() {
-                return Err(format!("a fold makes one token of {} values, not {}", acc.len(), out.len()));
-            }
-            out.copy_from_slice(acc);
-            Ok(())
-        })?;
-        acc.fill(self.start);
-        Ok(())
-    }
-}
-
-/// Sends the rows of an array, one token a row.
-pub struct Source {
-    pub values: Vec<f32>,
-    pub at: usize,
-}
-
-impl Operator for Source {
-    fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
-        let rest = &self.values[self.at..];
-        let mut taken = 0;
-        firing.outputs.multicast(|out| {
-            taken = out.len();
-            let from = rest.get(..taken).ok_or_else(|| "the array has no more rows".to_string())?;
-            out.copy_from_slice(from);
-            Ok(())
-        })?;
-        self.at += taken;
-        Ok(())
-    }
-}
-
-/// Keeps every token it takes, for the caller to read after the run.
-#[derive(Clone, Default)]
-pub struct Sink {
-    pub values: std::sync::Arc<std::sync::Mutex<Vec<f32>>>,
-}
-
-impl Operator for Sink {
-    fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
-        let mut kept = self.values.lock().map_err(|_| "the sink's values are lost".to_string())?;
-        firing.inputs.iter().for_each(|(_, values)| kept.extend_from_slice(values));
-        Ok(())
-    }
 }

@@ -5,8 +5,12 @@ mod errors;
 mod image;
 mod profile;
 mod session;
+mod stream_columns;
 mod stream_description;
+mod stream_function;
 mod stream_program;
+mod stream_role;
+mod stream_run;
 mod watch;
 
 use pyo3::prelude::*;

@@ -2,17 +2,26 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use rdu_dataflow::{Nest, Phase, Program, Times};
+use rdu_dataflow::{Choice, Nest, Phase, Program, Times};
+use std::collections::HashMap;
 
 /// Units with phases, nests and operators, and streams with rates; `ops` has one name per unit, where there are values.
-pub fn describe<'py>(py: Python<'py>, program: &Program, ops: Option<&[&str]>) -> PyResult<Bound<'py, PyDict>> {
+/// `named` has the names of phases, `kinds` those of data-dependent units, by unit.
+pub fn describe<'py>(
+    py: Python<'py>,
+    program: &Program,
+    ops: Option<&[&str]>,
+    named: &HashMap<usize, Vec<String>>,
+    kinds: &HashMap<usize, String>,
+) -> PyResult<Bound<'py, PyDict>> {
     let units = PyList::empty(py);
     for (at, unit) in program.units().iter().enumerate() {
         let names = |ends: &[usize]| ends.iter().map(|&end| program.streams()[end].name.as_str()).collect::<Vec<_>>();
         let (inputs, outputs) = (names(program.inputs(at)), names(program.outputs(at)));
         let phases = PyList::empty(py);
-        for phase in &unit.phases {
-            phases.append(described(py, phase, &inputs, &outputs)?)?;
+        for (number, phase) in unit.phases.iter().enumerate() {
+            let name = named.get(&at).and_then(|names| names.get(number));
+            phases.append(described(py, phase, name, &inputs, &outputs)?)?;
         }
         let entry = PyDict::new(py);
         entry.set_item("name", &unit.name)?;
@@ -20,6 +29,7 @@ pub fn describe<'py>(py: Python<'py>, program: &Program, ops: Option<&[&str]>) -
         entry.set_item("firings", firings(&unit.nest))?;
         entry.set_item("phases", phases)?;
         entry.set_item("nest", nest(py, &unit.nest)?)?;
+        entry.set_item("choice", unit.choice.map(|choice| chosen(py, choice, kinds.get(&at), &inputs)).transpose()?)?;
         units.append(entry)?;
     }
     let streams = PyList::empty(py);
@@ -48,8 +58,34 @@ pub fn describe<'py>(py: Python<'py>, program: &Program, ops: Option<&[&str]>) -
     Ok(all)
 }
 
-fn described<'py>(py: Python<'py>, phase: &Phase, inputs: &[&str], outputs: &[&str]) -> PyResult<Bound<'py, PyDict>> {
+/// What makes a unit data-dependent, and the stream that decides; a merge has none.
+fn chosen<'py>(
+    py: Python<'py>,
+    choice: Choice,
+    kind: Option<&String>,
+    inputs: &[&str],
+) -> PyResult<Bound<'py, PyDict>> {
+    let control = match choice {
+        Choice::Control(input) => inputs.get(input),
+        Choice::FirstCome => None,
+    };
     let entry = PyDict::new(py);
+    entry.set_item("kind", kind)?;
+    entry.set_item("control", control)?;
+    Ok(entry)
+}
+
+fn described<'py>(
+    py: Python<'py>,
+    phase: &Phase,
+    name: Option<&String>,
+    inputs: &[&str],
+    outputs: &[&str],
+) -> PyResult<Bound<'py, PyDict>> {
+    let entry = PyDict::new(py);
+    if let Some(name) = name {
+        entry.set_item("name", name)?;
+    }
     entry.set_item("ii", phase.ii)?;
     entry.set_item("latency", phase.latency)?;
     for (side, rates, names) in [("consume", &phase.consume, inputs), ("produce", &phase.produce, outputs)] {

@@ -1,19 +1,21 @@
 //! Stream programs: what `rdu.Builder` describes, checked once and run any number of times.
 
 use crate::errors;
+use crate::stream_columns::{self, Special, StreamColumns, UnitColumns};
 use crate::stream_description;
-use crate::watch::detached;
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use crate::stream_role::{self, Role};
+use crate::stream_run::{self, Asked, Recording};
+use numpy::{PyArray2, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use pythonize::depythonize;
-use rdu_dataflow::operator::Operator;
-use rdu_dataflow::table::{self, Sink, Source};
-use rdu_dataflow::{Call, Mode, NoMemory, Program, Setup, Stream, Unit, simulate};
-use serde::de::DeserializeOwned;
+use rdu_dataflow::{Call, Choice, Program, Stream, Unit, table};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<StreamProgram>()?;
+    module.add_class::<Recording>()?;
+    module.add_function(wrap_pyfunction!(operator_rules, module)?)?;
     module.add_function(wrap_pyfunction!(operators, module)?)
 }
 
@@ -23,55 +25,32 @@ fn operators() -> Vec<(&'static str, &'static str, Option<usize>)> {
     table::TABLE.iter().map(|entry| (entry.name, entry.doc, entry.inputs)).collect()
 }
 
-/// What a unit does with the values of its tokens.
-enum Role {
-    Source { values: Vec<f32> },
-    Sink,
-    Operator { name: String, inputs: usize, lanes: usize },
+/// Every elementary operator: name, inputs, whether it folds many tokens into one, and what it says of lanes.
+#[pyfunction]
+fn operator_rules() -> Vec<(&'static str, Option<usize>, bool, &'static str)> {
+    table::TABLE.iter().map(|entry| (entry.name, entry.inputs, entry.folds(), entry.lanes.name())).collect()
 }
 
-impl Role {
-    fn name(&self) -> &str {
-        match self {
-            Role::Source { .. } => "source",
-            Role::Sink => "sink",
-            Role::Operator { name, .. } => name,
-        }
-    }
-
-    /// Fresh state for one run; the second part is where a sink keeps what it takes.
-    fn start(&self) -> Result<(Box<dyn Operator>, Option<Sink>), String> {
-        Ok(match self {
-            Role::Source { values } => (Box::new(Source { values: values.clone(), at: 0 }), None),
-            Role::Sink => {
-                let sink = Sink::default();
-                (Box::new(sink.clone()), Some(sink))
-            }
-            Role::Operator { name, inputs, lanes } => (table::operator(name, *inputs, *lanes)?, None),
-        })
-    }
+/// What programs that differ only in times and capacities share; recorded runs belong to it.
+pub struct Structure {
+    /// One per unit, in a program with values.
+    pub roles: Option<Vec<Role>>,
+    /// What data-dependent units choose in a program without values: one list per unit.
+    pub decided: Option<Vec<Vec<u32>>>,
 }
-
-/// Busy, data, space, memory, idle, firings, first cycle and end cycle of a unit.
-type UnitRow = [u64; 8];
-/// Tokens and high-water mark of a stream.
-type StreamRow = [u64; 2];
-/// A sink's unit index and all its values, token by token.
-type Output<'py> = (usize, Bound<'py, PyArray1<f32>>);
-
-/// All of a run: cycles, firings, rows and outputs.
-type Totals<'py> = (u64, u64, Vec<UnitRow>, Vec<StreamRow>, Vec<Output<'py>>);
-/// A unit's role as Python names it: operator, values in one token, and a source's values.
-type Named<'py> = (String, usize, Option<PyReadonlyArray1<'py, f32>>);
 
 /// A checked stream program. Its errors are those of `rdu.errors`.
 #[pyclass(frozen, module = "rdu._core")]
 pub(crate) struct StreamProgram {
     program: Program,
     call: Call,
-    /// One per unit, in a program with values.
-    roles: Option<Vec<Role>>,
+    structure: Arc<Structure>,
 }
+
+/// Unit, phase (`None`: all), new ii and latency; `None` leaves a number as it is.
+type UnitTimes = (usize, Option<usize>, Option<u64>, Option<u64>);
+/// Stream, new capacity, latency and credit.
+type StreamTimes = (usize, Option<u64>, Option<u64>, Option<u64>);
 
 impl StreamProgram {
     pub(crate) fn program(&self) -> &Program {
@@ -85,89 +64,82 @@ impl StreamProgram {
 
 #[pymethods]
 impl StreamProgram {
-    /// `units` and `streams` are the engine's descriptions as dictionaries; `roles` is, for each unit of a program with
-    /// values, the name of its operator (or "source" or "sink"), the values in one token, and a source's values.
+    /// `ops` is, for each unit of a program with values, the name of its operator (or "source", "sink" or "route") or a
+    /// function; `values` has the rows of sources, `decided` the choices of data-dependent units, by unit.
     #[new]
-    #[pyo3(signature = (units, streams, roles=None))]
+    #[pyo3(signature = (units, streams, special, ops=None, values=None, decided=None))]
     fn new(
         py: Python<'_>,
-        units: &Bound<'_, PyAny>,
-        streams: &Bound<'_, PyAny>,
-        roles: Option<Vec<Named<'_>>>,
+        units: UnitColumns<'_>,
+        streams: StreamColumns<'_>,
+        special: Vec<Special<'_>>,
+        ops: Option<Vec<Bound<'_, PyAny>>>,
+        values: Option<HashMap<usize, Bound<'_, PyArray2<f32>>>>,
+        decided: Option<HashMap<usize, PyReadonlyArray1<'_, u32>>>,
     ) -> PyResult<Self> {
-        let program = Program::new(read::<Vec<Unit>>(py, units)?, read::<Vec<Stream>>(py, streams)?)
-            .map_err(|error| errors::build(py, error))?;
+        let program = stream_columns::program(py, units, streams, special)?;
         let call = Call::default();
         program.bind(&call).map_err(|error| errors::build(py, error))?;
-        if let Some(unit) = program.units().iter().find(|unit| unit.port.is_some()) {
-            let what = "a stream program has no memory, so no unit can have a port";
-            return Err(errors::graph(py, format!("unit {:?}: {what}", unit.name)));
+        let roles = ops.map(|ops| stream_role::roles(py, &program, ops, values.unwrap_or_default())).transpose()?;
+        let decided = decided.map(|decided| tapes(program.units().len(), decided)).transpose()?;
+        Ok(StreamProgram { program, call, structure: Arc::new(Structure { roles, decided }) })
+    }
+
+    /// The program as plain dictionaries and lists, with the names of phases and the kinds of data-dependent units.
+    fn describe<'py>(
+        &self,
+        py: Python<'py>,
+        phases: HashMap<usize, Vec<String>>,
+        kinds: HashMap<usize, String>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let ops: Option<Vec<&str>> = self.structure.roles.as_ref().map(|roles| roles.iter().map(Role::name).collect());
+        stream_description::describe(py, self.program(), ops.as_deref(), &phases, &kinds)
+    }
+
+    /// Some unit takes what comes first, so that values depend on time.
+    #[getter]
+    fn merges(&self) -> bool {
+        self.program.units().iter().any(|unit| unit.choice == Some(Choice::FirstCome))
+    }
+
+    /// The same units and streams with other times and capacities.
+    fn retimed(&self, py: Python<'_>, units: Vec<UnitTimes>, streams: Vec<StreamTimes>) -> PyResult<Self> {
+        let mut all: Vec<Unit> = self.program.units().to_vec();
+        for (at, phase, ii, latency) in units {
+            let phases = all.get_mut(at).map_or(&mut [][..], |unit| &mut unit.phases[..]);
+            for (_, entry) in
+                phases.iter_mut().enumerate().filter(|(number, _)| phase.is_none_or(|only| only == *number))
+            {
+                entry.ii = ii.unwrap_or(entry.ii);
+                entry.latency = latency.unwrap_or(entry.latency);
+            }
         }
-        let roles = roles.map(|roles| checked(py, &program, roles)).transpose()?;
-        Ok(StreamProgram { program, call, roles })
+        let mut joined: Vec<Stream> = self.program.streams().to_vec();
+        for (at, capacity, latency, credit) in streams {
+            if let Some(stream) = joined.get_mut(at) {
+                stream.capacity = capacity.unwrap_or(stream.capacity);
+                stream.latency = latency.unwrap_or(stream.latency);
+                stream.credit = credit.unwrap_or(stream.credit);
+            }
+        }
+        let program = Program::new(all, joined).map_err(|error| errors::build(py, error))?;
+        program.bind(&self.call).map_err(|error| errors::build(py, error))?;
+        Ok(StreamProgram { program, call: self.call.clone(), structure: Arc::clone(&self.structure) })
     }
 
-    /// The program as plain dictionaries and lists.
-    fn describe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let ops: Option<Vec<&str>> = self.roles.as_ref().map(|roles| roles.iter().map(Role::name).collect());
-        stream_description::describe(py, self.program(), ops.as_deref())
-    }
-
-    /// Runs step by step. Returns the cycles, the firings, a row per unit, a row per stream and the sinks' values.
-    #[pyo3(signature = (progress=None))]
-    fn run<'py>(&self, py: Python<'py>, progress: Option<Py<PyAny>>) -> PyResult<Totals<'py>> {
+    /// Runs to the end. `asked` says what is wanted beside the totals; see `stream_run::run` for what comes back.
+    fn run<'py>(&self, py: Python<'py>, asked: Asked<'py>) -> PyResult<Bound<'py, PyDict>> {
         let bound = self.program().bind(self.call()).map_err(|error| errors::build(py, error))?;
-        let started = self.roles.iter().flatten().map(Role::start).collect::<Result<Vec<_>, _>>();
-        let (mut operators, sinks): (Vec<_>, Vec<_>) =
-            started.map_err(|what| errors::graph(py, what))?.into_iter().unzip();
-        let run = detached(
-            py,
-            progress,
-            |watch| match self.roles {
-                Some(_) => simulate(&bound, Mode::Step, Setup::values(&mut NoMemory, &mut operators, watch)),
-                None => simulate(&bound, Mode::Step, Setup::timing(&mut NoMemory, watch)),
-            },
-            errors::run,
-        )?;
-        let unit = |unit: &rdu_dataflow::UnitTotals| {
-            let c = &unit.counters;
-            [c.busy, c.data, c.space, c.memory, c.idle, unit.firings, unit.first_cycle, unit.end_cycle]
-        };
-        let mut outputs = Vec::new();
-        for (at, sink) in sinks.into_iter().enumerate() {
-            if let Some(mut values) = sink.as_ref().and_then(|sink| sink.values.lock().ok()) {
-                outputs.push((at, std::mem::take(&mut *values).into_pyarray(py)));
-            }
+        stream_run::run(py, &bound, &self.program, &self.structure, asked)
+    }
+}
+
+fn tapes(units: usize, decided: HashMap<usize, PyReadonlyArray1<'_, u32>>) -> PyResult<Vec<Vec<u32>>> {
+    let mut tapes = vec![Vec::new(); units];
+    for (at, decisions) in decided {
+        if let Some(tape) = tapes.get_mut(at) {
+            tape.extend_from_slice(decisions.as_slice()?);
         }
-        let streams = run.streams.iter().map(|stream| [stream.tokens, stream.high_water]).collect();
-        Ok((run.cycles, run.firings, run.units.iter().map(unit).collect(), streams, outputs))
     }
-}
-
-fn read<T: DeserializeOwned>(py: Python<'_>, description: &Bound<'_, PyAny>) -> PyResult<T> {
-    depythonize(description).map_err(|error| errors::graph(py, error.to_string()))
-}
-
-fn checked(py: Python<'_>, program: &Program, roles: Vec<Named<'_>>) -> PyResult<Vec<Role>> {
-    let count = program.units().len();
-    if roles.len() != count {
-        return Err(errors::graph(py, format!("{} roles for {count} units; each unit needs one", roles.len())));
-    }
-    let mut all = Vec::with_capacity(count);
-    for (at, (name, lanes, values)) in roles.into_iter().enumerate() {
-        let unit = &program.units()[at].name;
-        let role = match (name.as_str(), values) {
-            ("source", Some(values)) => Role::Source { values: values.as_slice()?.to_vec() },
-            ("source", None) => return Err(errors::graph(py, format!("source {unit:?} has no values"))),
-            ("sink", _) => Role::Sink,
-            _ => {
-                let inputs = program.inputs(at).len();
-                table::operator(&name, inputs, lanes)
-                    .map_err(|what| errors::graph(py, format!("unit {unit:?}: {what}")))?;
-                Role::Operator { name, inputs, lanes }
-            }
-        };
-        all.push(role);
-    }
-    Ok(all)
+    Ok(tapes)
 }

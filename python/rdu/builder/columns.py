@@ -1,0 +1,67 @@
+"""How a description crosses into the engine: columns of numbers, and one by one the few units that need more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from .parts import Function, Stream, Unit
+from .phases import Nest, Plan, rate
+
+Column = npt.NDArray[np.int64]
+# Index of the unit; (ii, latency, consume, produce) for each phase; nest; control input (-1: first come).
+Ends = list[tuple[int, int]]
+Special = tuple[int, list[tuple[int, int, Ends, Ends]], Nest, int | None]
+
+
+def program(
+    units: list[Unit],
+    streams: list[Stream],
+    plans: Mapping[int, Plan],
+    firings: list[int | None],
+    lanes: list[int] | None,
+) -> _core.StreamProgram:
+    """The engine's program. ``lanes`` has the values in one token of each stream, in a program with values."""
+    unit_columns = (
+        [unit.name for unit in units],
+        _column([-1 if count is None else count for count in firings]),
+        _column([unit.ii[0] for unit in units]),
+        _column([unit.latency[0] for unit in units]),
+    )
+    stream_columns = (
+        [stream.name for stream in streams],
+        _column([stream.source.at for stream in streams]),
+        _column([stream.target.at for stream in streams]),
+        _column([stream.capacity for stream in streams]),
+        _column([stream.latency for stream in streams]),
+        _column([stream.credit for stream in streams]),
+        _column([stream.initial for stream in streams]),
+        _column(lanes if lanes is not None else [1] * len(streams)),
+        _column([rate(stream.produce) for stream in streams]),
+        _column([rate(stream.consume) for stream in streams]),
+    )
+    special = [_special(at, plan, firings[at]) for at, plan in plans.items()]
+    if lanes is None:
+        given = [(unit.at, unit.choice.decisions) for unit in units if unit.choice is not None]
+        decided = {at: decisions for at, decisions in given if decisions is not None} or None
+        return _core.StreamProgram(unit_columns, stream_columns, special, decided=decided)
+    ops: list[str | Function] = ["" if unit.role is None else unit.role for unit in units]
+    values = {unit.at: unit.values for unit in units if unit.values is not None}
+    return _core.StreamProgram(unit_columns, stream_columns, special, ops, values)
+
+
+def _column(numbers: Iterable[int]) -> Column:
+    return np.array(numbers, dtype=np.int64)
+
+
+def _special(at: int, plan: Plan, firings: int | None) -> Special:
+    phases = [(row.ii, row.latency, _ends(row.consume), _ends(row.produce)) for row in plan.rows]
+    return at, phases, plan.nest(firings), plan.control
+
+
+def _ends(rates: tuple[int, ...]) -> Ends:
+    """Only the ends that a firing touches."""
+    return [end for end in enumerate(rates) if end[1]]
