@@ -117,7 +117,11 @@ def picture(
 def visible(name: str) -> str:
     """A name on one line: characters that cannot be seen are written as Python does, and a long name is cut."""
     shown = "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in _UNSEEN else c for c in name)
-    return shown if len(shown) <= MOST_CHARACTERS else shown[: MOST_CHARACTERS - 1] + "…"
+    return _cut(shown)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
 
 
 def _circle(highlight: Analysis | DeadlockError | None) -> tuple[frozenset[str], frozenset[str]]:
@@ -157,16 +161,16 @@ def _drawn(described: dict[str, Any], units: Collection[str] | None) -> list[dic
 def _box(unit: dict[str, Any], run: StreamRun | None, highlighted: bool, open_ends: int) -> Box:
     order = _order(unit)
     times = [_list([unit["phases"][phase][key] for phase in order]) for key in ("ii", "latency")]
-    kind = "" if unit["op"] is None else f"{visible(unit['op'])}, "
-    facts = [f"{kind}ii {times[0]}, latency {times[1]}"]
+    kind = unit["choice"]["kind"] if unit["choice"] is not None else unit["op"]
+    facts = [f"{'' if kind is None else kind + ', '}ii {times[0]}, latency {times[1]}"]
     shares = None
     firings = unit["firings"]
     if run is not None:
         totals = run.units[unit["name"]]
         firings = totals.firings
         shares = tuple(getattr(totals, state) / run.cycles if run.cycles else 0.0 for state in STATES)
-    if any("body" in entry for entry in unit["nest"]) and len(unit["phases"]) > 1 and not _is_cyclic(unit):
-        facts.append(_loops(unit["nest"]))
+    if unit["choice"] is None and len(unit["phases"]) > 1 and not _is_cyclic(unit):
+        facts.append(_cut(_loops(unit["nest"], unit["phases"])))
     facts.append("fires while tokens come" if firings is None else f"{firings} firing{'s' * (firings != 1)}")
     if open_ends:
         facts.append(f"{open_ends} more stream{'s' * (open_ends != 1)}")
@@ -176,8 +180,16 @@ def _box(unit: dict[str, Any], run: StreamRun | None, highlighted: bool, open_en
 def _marks(stream: dict[str, Any], units: dict[str, dict[str, Any]], run: StreamRun | None) -> tuple[str, ...]:
     ends = []
     for end, rates in (("source", "produce"), ("target", "consume")):
-        ends.append(_list([stream[rates][phase] for phase in _order(units[stream[end]])]))
+        unit = units[stream[end]]
+        if unit["choice"] is not None:
+            # Each phase is a way that a firing can go.
+            ends.append(" or ".join(map(str, sorted(set(stream[rates])))))
+        else:
+            ends.append(_list([stream[rates][phase] for phase in _order(unit)]))
     marks = [f"{ends[0]} → {ends[1]}"]
+    choice = units[stream["target"]]["choice"]
+    if choice is not None and choice["control"] == stream["name"]:
+        marks.append("control")
     capacity = stream["capacity"]
     fill = f"{capacity} slot{'s' * (capacity != 1)}"
     if run is not None:
@@ -193,9 +205,11 @@ def _marks(stream: dict[str, Any], units: dict[str, dict[str, Any]], run: Stream
 
 
 def _is_cyclic(unit: dict[str, Any]) -> bool:
-    """A list that repeats, and no deeper nest."""
+    """A list that repeats; no deeper nest, and nothing with names of its own."""
+    if any("name" in phase for phase in unit["phases"]):
+        return False
     try:
-        return unit["firings"] is not None and len(of(unit).order) <= 4 * MOST_ENTRIES
+        return len(of(unit).order) <= 4 * MOST_ENTRIES
     except GraphError:
         return False
 
@@ -215,11 +229,13 @@ def _list(values: Sequence[int]) -> str:
     return f"[{','.join(map(str, values[:MOST_ENTRIES]))}{more}]"
 
 
-def _loops(nest: Sequence[dict[str, Any]]) -> str:
-    """A nest in a line: ``100 × (p0, 8 × p1)``."""
+def _loops(nest: Sequence[dict[str, Any]], phases: Sequence[dict[str, Any]]) -> str:
+    """A nest in a line: ``100 × (load, 8 × fire)``."""
     parts = []
     for entry in nest:
-        times = "∞" if entry["times"] is None else str(entry["times"])
-        inner = f"({_loops(entry['body'])})" if "body" in entry else f"p{entry['phase']}"
-        parts.append(inner if times == "1" else f"{times} × {inner}")
+        if "body" in entry:
+            inner = f"({_loops(entry['body'], phases)})"
+        else:
+            inner = visible(phases[entry["phase"]].get("name", f"p{entry['phase']}"))
+        parts.append(inner if entry["times"] == 1 else f"{entry['times']} × {inner}")
     return ", ".join(parts)

@@ -27,8 +27,10 @@ def of(unit: dict[str, Any]) -> Round:
         The unit is data-dependent, fires for as long as its inputs deliver, or has too long a round.
     """
     name, nest = unit["name"], unit["nest"]
-    if unit.get("choice") is not None or unit["firings"] is None:
+    if unit["choice"] is not None or unit["firings"] is None:
         raise GraphError(f"unit {name!r} depends on data, or fires as long as tokens come; SDF3 has only fixed rates")
+    if not unit["firings"]:
+        raise GraphError(f"unit {name!r} never fires; SDF3 has no such actor: leave it out")
     if len(unit["phases"]) == 1:
         return Round([0], unit["firings"])
     body, times, rest = nest, 1, []
