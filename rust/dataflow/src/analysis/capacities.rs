@@ -176,6 +176,10 @@ impl Test for Room<'_, '_> {
         self.work
     }
 
+    fn spend(&mut self, work: u64) {
+        self.work += work;
+    }
+
     /// Only every so many slots make a difference.
     fn next(&self, stream: usize, capacity: u64) -> u64 {
         let (step, initial) = (self.steps[stream], self.streams[self.part.flows[stream].stream].initial);

@@ -1,9 +1,11 @@
 //! The smallest capacities that pass a test, by the streams whose slots a failing cycle waits for.
 //!
-//! A cycle that is too slow stays too slow until one of the streams whose slots it waits for grows; so from a vector
-//! that fails, every larger vector that passes has one of these streams larger. Best-first search from a lower bound by
-//! the smallest sum is therefore exact (Stuijk, Geilen and Basten, "Throughput-buffering trade-off exploration for
-//! cyclo-static and synchronous dataflow graphs", IEEE Transactions on Computers 57, 2008).
+//! A cycle that is too slow stays too slow until one of the streams whose slots it waits for grows (Stuijk, Geilen and
+//! Basten, "Throughput-buffering trade-off exploration for cyclo-static and synchronous dataflow graphs", IEEE
+//! Transactions on Computers 57, 2008). So each failure is a clause: one of these streams must have more than this. A
+//! clause is made as strong as it can be before it is kept. Among the vectors that satisfy all clauses the smallest is
+//! tried next (A*, with clauses that share no stream as the bound of what is still to be added); the first that passes is
+//! the smallest of all.
 
 use super::error::AnalysisError;
 use std::cmp::Reverse;
@@ -19,8 +21,9 @@ pub(crate) enum Verdict {
 /// Tests capacities, and counts what that costs.
 pub(crate) trait Test {
     fn test(&mut self, capacities: &[Option<u64>]) -> Result<Verdict, AnalysisError>;
-    /// Work done so far.
+    /// Work done so far, and more of it.
     fn work(&self) -> u64;
+    fn spend(&mut self, work: u64);
     /// The smallest capacity above `capacity` that differs from it in effect.
     fn next(&self, stream: usize, capacity: u64) -> u64;
 }
@@ -31,43 +34,117 @@ pub(crate) struct Found {
     pub exact: bool,
 }
 
-/// The vector of smallest sum between `least` and anything that passes; `enough` passes. After `most` work the smallest
-/// vector so far is the answer: still no single stream of it can be smaller.
-pub(crate) fn smallest(test: &mut impl Test, least: &[u64], enough: &[u64], most: u64) -> Result<Found, AnalysisError> {
-    let bounds: Vec<Option<u64>> = vec![None; least.len()];
-    let mut lower = least.to_vec();
-    // Each stream alone, with all others unbounded.
-    for stream in 0..least.len() {
-        let mut trial = bounds.clone();
-        lower[stream] = shrink(test, &mut trial, stream, least[stream], enough[stream])?;
-    }
-    let mut best = grown(test, &lower, enough)?;
-    minimise(test, &mut best, &lower)?;
+/// One of these streams must have more than this.
+type Clause = Vec<(usize, u64)>;
 
-    let sum = |capacities: &[u64]| capacities.iter().map(|&capacity| u128::from(capacity)).sum::<u128>();
-    let mut heap = BinaryHeap::from([Reverse((sum(&lower), lower.clone()))]);
-    let mut seen = BTreeSet::from([lower]);
-    while let Some(Reverse((total, capacities))) = heap.pop() {
-        if total >= sum(&best) {
-            break;
+/// The vector of smallest sum that passes, from `least` on; `enough` passes. After `most` work the answer is a vector
+/// that passes and of which no single stream can be smaller.
+pub(crate) fn smallest(test: &mut impl Test, least: &[u64], enough: &[u64], most: u64) -> Result<Found, AnalysisError> {
+    let mut clauses: Vec<Clause> = Vec::new();
+    let mut heap = BinaryHeap::from([Reverse((sum(least), least.to_vec()))]);
+    let mut seen = BTreeSet::from([least.to_vec()]);
+    while let Some(Reverse((bound, capacities))) = heap.pop() {
+        let missing = missing(test, &clauses, &capacities);
+        let total = sum(&capacities) + missing.cost;
+        if total > bound {
+            heap.push(Reverse((total, capacities)));
+            continue;
         }
-        if test.work() > most {
-            return Ok(Found { capacities: best, exact: false });
-        }
-        match test.test(&bounded(&capacities))? {
-            Verdict::Passes => return Ok(Found { capacities, exact: true }),
-            Verdict::Fails(streams) => {
-                for stream in streams {
-                    let mut larger = capacities.clone();
-                    larger[stream] = test.next(stream, capacities[stream]);
-                    if sum(&larger) < sum(&best) && seen.insert(larger.clone()) {
-                        heap.push(Reverse((sum(&larger), larger)));
-                    }
-                }
+        let Some(clause) = missing.first else {
+            match test.test(&bounded(&capacities))? {
+                Verdict::Passes => return Ok(Found { capacities, exact: true }),
+                Verdict::Fails(streams) => clauses.push(strongest(test, &capacities, &streams)?),
+            }
+            heap.push(Reverse((total, capacities)));
+            if test.work() > most {
+                break;
+            }
+            continue;
+        };
+        // Keeps the vectors that wait within some hundred megabytes.
+        test.spend(4 * (clauses.len() + capacities.len()) as u64);
+        for &(stream, capacity) in &clauses[clause] {
+            let mut larger = capacities.clone();
+            larger[stream] = test.next(stream, capacity);
+            if seen.insert(larger.clone()) {
+                // Its own bound follows when it comes up.
+                heap.push(Reverse((total.max(sum(&larger)), larger)));
             }
         }
+        if test.work() > most {
+            break;
+        }
     }
-    Ok(Found { capacities: best, exact: true })
+    // What every vector must have at least: clauses of one stream.
+    let mut lower = least.to_vec();
+    for clause in &clauses {
+        if let [(stream, capacity)] = clause[..] {
+            lower[stream] = lower[stream].max(test.next(stream, capacity));
+        }
+    }
+    let mut capacities = grown(test, &lower, enough)?;
+    minimise(test, &mut capacities, &lower)?;
+    Ok(Found { capacities, exact: false })
+}
+
+fn sum(capacities: &[u64]) -> u128 {
+    capacities.iter().map(|&capacity| u128::from(capacity)).sum()
+}
+
+/// What a vector lacks: the first clause that it fails, and slots that any larger vector must add.
+struct Missing {
+    first: Option<usize>,
+    cost: u128,
+}
+
+fn missing(test: &impl Test, clauses: &[Clause], capacities: &[u64]) -> Missing {
+    let mut counted = vec![false; capacities.len()];
+    let mut missing = Missing { first: None, cost: 0 };
+    for (number, clause) in clauses.iter().enumerate() {
+        if clause.iter().any(|&(stream, capacity)| capacities[stream] > capacity) {
+            continue;
+        }
+        missing.first = missing.first.or(Some(number));
+        if clause.iter().all(|&(stream, _)| !counted[stream]) {
+            let cost = |&(stream, capacity): &(usize, u64)| test.next(stream, capacity) - capacities[stream];
+            missing.cost += u128::from(clause.iter().map(cost).min().unwrap_or(0));
+            clause.iter().for_each(|&(stream, _)| counted[stream] = true);
+        }
+    }
+    missing
+}
+
+/// The clause that a failure stands for, with as few streams and as large capacities as still fail.
+fn strongest(test: &mut impl Test, capacities: &[u64], streams: &[usize]) -> Result<Clause, AnalysisError> {
+    let mut trial = vec![None; capacities.len()];
+    streams.iter().for_each(|&stream| trial[stream] = Some(capacities[stream]));
+    for &stream in streams {
+        let from = capacities[stream];
+        trial[stream] = None;
+        if matches!(test.test(&trial)?, Verdict::Fails(_)) {
+            continue;
+        }
+        // It fails at `low` and passes at `high`.
+        let (mut low, mut high) = (from, test.next(stream, from));
+        let mut fails = |capacity: u64, test: &mut _| {
+            trial[stream] = Some(capacity);
+            Test::test(test, &trial).map(|verdict| matches!(verdict, Verdict::Fails(_)))
+        };
+        while fails(high, test)? {
+            let step = high - from;
+            (low, high) = (high, high.saturating_add(step));
+        }
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            if fails(middle, test)? {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        trial[stream] = Some(low);
+    }
+    Ok(trial.iter().enumerate().filter_map(|(stream, capacity)| capacity.map(|capacity| (stream, capacity))).collect())
 }
 
 fn bounded(capacities: &[u64]) -> Vec<Option<u64>> {
