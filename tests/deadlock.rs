@@ -143,3 +143,41 @@ fn the_search_goes_on_in_the_middle_of_a_nest() {
     let (_, remedy) = deadlock(&program(8), &[]);
     assert_eq!(remedy, Some(Remedy::Capacities(vec![("r".into(), 9)])));
 }
+
+#[test]
+fn where_the_choices_are_known_capacities_are_found_too() {
+    // A switch sends three to the left and one to the right, where a join wants the right one first.
+    let program = |capacity| {
+        let mut switch = unit(
+            "switch",
+            Times::Fixed(8),
+            vec![phase(&[(0, 1), (1, 1)], &[(0, 1)]), phase(&[(0, 1), (1, 1)], &[(1, 1)])],
+        );
+        switch.choice = Some(Choice::Control(0));
+        let units = vec![
+            unit("control", Times::Fixed(8), vec![phase(&[], &[(0, 1)])]),
+            unit("data", Times::Fixed(8), vec![phase(&[], &[(0, 1)])]),
+            switch,
+            unit("join", Times::Fixed(2), vec![phase(&[(1, 1), (0, 3)], &[])]),
+        ];
+        let streams = vec![
+            stream("control", (0, 0), (2, 0), 2),
+            stream("data", (1, 0), (2, 1), 2),
+            stream("left", (2, 0), (3, 0), capacity),
+            stream("right", (2, 1), (3, 1), 1),
+        ];
+        Program::new(units, streams).unwrap()
+    };
+    let tapes = [vec![], vec![], vec![0, 0, 0, 1, 0, 0, 0, 1], vec![]];
+    let late = [vec![], vec![], vec![0, 0, 0, 0, 0, 0, 1, 1], vec![]];
+    let (_, remedy) = deadlock(&program(3), &late);
+    assert_eq!(remedy, Some(Remedy::Capacities(vec![("left".into(), 6)])));
+    let call = Call::default();
+    for (capacity, tapes) in [(3, &tapes), (6, &late)] {
+        let freed = program(capacity);
+        let bound = freed.bind(&call).unwrap();
+        let (mut memory, mut watch) = (NoMemory, |_| true);
+        let setup = Setup { decisions: Decisions::Replay(tapes), ..Setup::timing(&mut memory, &mut watch) };
+        assert_eq!(simulate(&bound, Mode::Step, setup).unwrap().firings, 8 + 8 + 8 + 2);
+    }
+}

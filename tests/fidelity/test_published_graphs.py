@@ -4,9 +4,9 @@ The mapping of SDF3's actors is exact. There, an actor takes its tokens and clai
 ``time`` cycles later the results are there and the room of what it took is free. Here, a result is visible at start +
 latency + stream latency and a slot is free at start + ii + credit: so ``latency = time - 1`` with streams of latency 1.
 An actor that fires once at a time (auto-concurrency disabled, or a channel with one token to itself) has ``ii = time``
-and ``credit = 0``; any number of firings at once is ``ii = 1``, exact as long as the one cycle between two starts is not
-what holds the graph back, with the rest of the time as credit of the streams that it reads. No actor here takes 0 cycles,
-which no unit can.
+and ``credit = 0``. Any number of firings at once is ``ii = 1``, with the rest of the time as credit of the streams that
+it reads; that is exact as long as the one cycle between two starts is not what holds the graph back. No actor here
+takes 0 cycles, which no unit can.
 """
 
 from __future__ import annotations
@@ -89,11 +89,12 @@ def test_sizes_are_the_published_ones_and_hold_in_a_self_timed_execution(name: s
     assert slower == self_timed(graph, [sizes.deadlock_free[str(number)] for number in range(len(graph.channels))])
 
 
+@pytest.mark.parametrize("mode", ["step", "fast"])
 @pytest.mark.parametrize("name", GRAPHS)
-def test_the_engine_gets_there(name: str) -> None:
+def test_the_engine_gets_there(name: str, mode: str) -> None:
     graph = GRAPHS[name]
     sizes = dict(program(graph).analyse().capacities().full)
-    few, more = (program(graph, iterations, sizes).run(mode="step").cycles for iterations in (4, 7))
+    few, more = (program(graph, iterations, sizes).run(mode=mode).cycles for iterations in (4, 7))
     assert more - few == 3 * graph.period
 
 

@@ -54,10 +54,10 @@ pub(crate) fn explain(program: &Program, waits: &[Option<Wait>], firings: &[u64]
     RunError::Deadlock { cycle, cycle_of_waiting, firings: firings.to_vec(), remedy }
 }
 
-/// Adds to a deadlock what frees it.
-pub(crate) fn advised(mut error: RunError, bound: &Bound) -> RunError {
+/// Adds to a deadlock what frees it; `tapes` has what data-dependent units choose, where that is known.
+pub(crate) fn advised(mut error: RunError, bound: &Bound, tapes: &[Vec<u32>]) -> RunError {
     if let RunError::Deadlock { firings, remedy: remedy @ None, .. } = &mut error {
-        *remedy = crate::remedy::remedy(bound, firings, BUDGET);
+        *remedy = crate::remedy::remedy(bound, firings, tapes, BUDGET);
     }
     error
 }

@@ -64,6 +64,7 @@ pub fn simulate(bound: &Bound, mode: Mode, setup: Setup) -> Result<Run, RunError
         tapes.clear();
         tapes.resize(bound.program.units.len(), Vec::new());
     }
+    let tapes: &[Vec<u32>] = if let Decisions::Replay(tapes) = decisions { tapes } else { &[] };
     let parts = Parts { bound, memory, decisions, watch };
     let run = match (operators, observer) {
         (None, None) => run::<false, _>(mode, parts, &mut [], Off),
@@ -71,7 +72,7 @@ pub fn simulate(bound: &Bound, mode: Mode, setup: Setup) -> Result<Run, RunError
         (Some(operators), None) => run::<true, _>(mode, parts, operators, Off),
         (Some(operators), Some(observer)) => run::<true, _>(mode, parts, operators, observer),
     };
-    run.map_err(|error| advised(error, bound))
+    run.map_err(|error| advised(error, bound, tapes))
 }
 
 pub(crate) struct Parts<'a> {

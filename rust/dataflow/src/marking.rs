@@ -12,24 +12,29 @@ use crate::program::Bound;
 pub(crate) struct Marking<'a> {
     bound: &'a Bound<'a>,
     cursors: Vec<Cursor>,
+    /// What data-dependent units choose, by unit, and firings of each unit so far.
+    tapes: &'a [Vec<u32>],
+    fired: Vec<u64>,
     /// Tokens in each stream.
     held: Vec<u64>,
     pub capacities: Vec<u64>,
 }
 
 impl<'a> Marking<'a> {
-    /// After so many firings of each unit; `None` if no run gets there, or where data choose the phases.
-    pub fn after(bound: &'a Bound<'a>, firings: &[u64]) -> Option<Self> {
+    /// After so many firings of each unit; `None` if no run gets there, or where the choices of a unit are not known.
+    pub fn after(bound: &'a Bound<'a>, firings: &[u64], tapes: &'a [Vec<u32>]) -> Option<Self> {
         let program = bound.program;
-        if program.units.iter().any(|unit| unit.choice.is_some()) {
-            return None;
-        }
         let mut held: Vec<u64> = program.streams.iter().map(|stream| stream.initial).collect();
         let mut taken = vec![0u64; held.len()];
         let mut cursors = Vec::with_capacity(firings.len());
-        for (code, &firings) in bound.code.iter().zip(firings) {
+        for (unit, (code, &firings)) in bound.code.iter().zip(firings).enumerate() {
             let mut seen = Vec::new();
             cursors.push(Cursor::after(code, firings, &mut seen)?);
+            if program.units[unit].choice.is_some() {
+                let chosen = tapes.get(unit)?.get(..usize::try_from(firings).ok()?)?;
+                let first = seen.first().map_or(0, |&(phase, _)| phase);
+                seen = chosen.iter().map(|&phase| (first + phase as usize, 1)).collect();
+            }
             for (phase, times) in seen {
                 let action = &program.actions[phase];
                 for end in &program.ends[action.produce.clone()] {
@@ -44,7 +49,7 @@ impl<'a> Marking<'a> {
             *held = held.checked_sub(taken)?;
         }
         let capacities = program.streams.iter().map(|stream| stream.capacity).collect();
-        Some(Marking { bound, cursors, held, capacities })
+        Some(Marking { bound, cursors, tapes, fired: firings.to_vec(), held, capacities })
     }
 
     /// Lets `unit`, and all that this lets, fire as often as they can; false when the budget of firings ran out. Firings
@@ -80,12 +85,21 @@ impl<'a> Marking<'a> {
     }
 
     pub fn has_finished(&self, unit: usize) -> bool {
-        self.cursors[unit].phase(&self.bound.code[unit]).is_none()
+        self.phase(unit).is_none()
+    }
+
+    /// The action of the unit's next firing.
+    fn phase(&self, unit: usize) -> Option<usize> {
+        let phase = self.cursors[unit].phase(&self.bound.code[unit])?;
+        match self.bound.program.units[unit].choice {
+            None => Some(phase),
+            Some(_) => Some(phase + *self.tapes[unit].get(self.fired[unit] as usize)? as usize),
+        }
     }
 
     fn lacks(&self, unit: usize) -> Option<(Wait, u64)> {
         let program = self.bound.program;
-        let action = &program.actions[self.cursors[unit].phase(&self.bound.code[unit])?];
+        let action = &program.actions[self.phase(unit)?];
         for end in &program.ends[action.consume.clone()] {
             if self.held[end.stream] < end.rate {
                 return Some((Wait::Data(end.stream), end.rate - self.held[end.stream]));
@@ -103,12 +117,13 @@ impl<'a> Marking<'a> {
     /// Fires a unit that lacks nothing, several times at once where its phase repeats; false if it has finished.
     fn fire(&mut self, unit: usize) -> bool {
         let (program, code) = (self.bound.program, &self.bound.code[unit]);
-        let Some(phase) = self.cursors[unit].phase(code) else { return false };
+        let Some(phase) = self.phase(unit) else { return false };
         let action = &program.actions[phase];
         let (consume, produce) = (&program.ends[action.consume.clone()], &program.ends[action.produce.clone()]);
         let mut times = self.cursors[unit].left();
-        // A stream back to the same unit changes at both ends.
-        if consume.iter().any(|end| program.streams[end.stream].from.0 == unit) {
+        // The next choice may be another one, and a stream back to the same unit changes at both ends.
+        if program.units[unit].choice.is_some() || consume.iter().any(|end| program.streams[end.stream].from.0 == unit)
+        {
             times = 1;
         }
         for end in consume.iter().filter(|end| end.rate > 0) {
@@ -120,6 +135,7 @@ impl<'a> Marking<'a> {
         consume.iter().for_each(|end| self.held[end.stream] -= end.rate * times);
         produce.iter().for_each(|end| self.held[end.stream] += end.rate * times);
         self.cursors[unit].pass(code, times);
+        self.fired[unit] += times;
         true
     }
 }

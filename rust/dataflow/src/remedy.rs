@@ -44,11 +44,11 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// The remedy for a run that stopped after so many firings of each unit; `None` where the budget runs out or data decide
-/// what fires.
-pub fn remedy(bound: &Bound, firings: &[u64], mut budget: u64) -> Option<Remedy> {
+/// The remedy for a run that stopped after so many firings of each unit; `tapes` has what data-dependent units choose.
+/// `None` where the budget runs out or the choices are not known.
+pub fn remedy(bound: &Bound, firings: &[u64], tapes: &[Vec<u32>], mut budget: u64) -> Option<Remedy> {
     let program = bound.program;
-    let start = Marking::after(bound, firings)?;
+    let start = Marking::after(bound, firings, tapes)?;
     let most = MOST_PLACES / (program.units.len() + program.streams.len()).max(1);
     // By growth in all and then by age; `grown` has the streams' new capacities.
     let mut heap = BinaryHeap::from([Reverse((0u64, 0usize))]);
