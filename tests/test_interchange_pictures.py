@@ -128,6 +128,37 @@ def test_operators_are_named() -> None:
     assert "source, ii 1, latency 0<br/>2 firings" in to_mermaid(b.build())
 
 
+def test_loops_have_the_names_of_their_phases() -> None:
+    b = rdu.Builder()
+    b.unit("w", firings=400)
+    phases = {"load": rdu.phase(ii=4, consume={"w": 4}), "fire": rdu.phase(latency=6)}
+    b.unit("mac", phases=phases, nest=["fire", rdu.loop(100, "load", rdu.loop(8, "fire"))])
+    b.stream("w", "mac")
+    text = to_mermaid(b.build())
+    assert "ii [4,1], latency [0,6]<br/>fire, 100 × (load, 8 × fire)<br/>901 firings" in text
+    assert '"1 → [4,0]<br/>16 slots"' in text
+
+
+def test_data_dependent_units() -> None:
+    b = rdu.Builder()
+    b.source("x", [1.0, 2.0])
+    b.source("odd", [1, 0])
+    b.switch("split", control="odd")
+    b.unit("twice", op=lambda x: 2 * x)
+    b.sink("y")
+    b.sink("z")
+    for ends in (("x", "split"), ("odd", "split"), ("split", "twice"), ("split", "z"), ("twice", "y")):
+        b.stream(*ends)
+    program = b.build()
+    text = to_mermaid(program)
+    assert "<b>split</b><br/>switch, ii 1, latency 0<br/>fires while tokens come" in text
+    assert "<b>twice</b><br/>function, ii 1" in text
+    assert '  u0 -->|"1 → 1<br/>16 slots"| u2' in text
+    assert '  u1 -->|"1 → 1<br/>control<br/>16 slots"| u2' in text
+    assert '  u2 -->|"0 or 1 → 1<br/>16 slots"| u3' in text
+    assert "2 firings" in to_mermaid(program, program.run()).splitlines()[3]
+
+
 def test_a_part_of_a_large_program() -> None:
     b = rdu.Builder()
     for at in range(401):

@@ -276,6 +276,34 @@ def test_a_file_is_written_and_read(tmp_path: Path) -> None:
     assert read_sdf3(str(tmp_path / "é.xml")).build().describe() == program.describe()
 
 
+def test_loops_are_written_out() -> None:
+    b = rdu.Builder()
+    b.unit("w", firings=400)
+    phases = {"load": rdu.phase(ii=4, consume={"w": 4}), "fire": rdu.phase(latency=6)}
+    b.unit("mac", phases=phases, nest=rdu.loop(100, "load", rdu.loop(8, "fire")))
+    b.stream("w", "mac")
+    program = b.build()
+    text = write_sdf3(program)
+    assert 'rate="4,8*0"' in text
+    assert 'time="4,8*1"' in text
+    assert read_sdf3(text).build().run().to_dict() == program.run().to_dict()
+    b.unit("deep", phases=phases | {"load": rdu.phase()}, nest=["load", rdu.loop(2**20, "fire")])
+    with pytest.raises(GraphError, match=r"unit 'deep' has a round of more than 1048576 firings; SDF3 has no loops"):
+        write_sdf3(b.build())
+
+
+def test_data_dependent_units_are_refused() -> None:
+    b = rdu.Builder()
+    b.unit("x", firings=2)
+    b.unit("which", firings=2)
+    b.gate("gate", control="which", decisions=[0, 1])
+    b.unit("y")
+    for ends in (("x", "gate"), ("which", "gate"), ("gate", "y")):
+        b.stream(*ends)
+    with pytest.raises(GraphError, match="unit 'gate' depends on data"):
+        write_sdf3(b.build())
+
+
 def test_other_encodings_are_read(tmp_path: Path) -> None:
     path = tmp_path / "g.xml"
     for encoding in ("utf-8-sig", "utf-16", "iso-8859-1"):

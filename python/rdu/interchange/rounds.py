@@ -29,8 +29,6 @@ def of(unit: dict[str, Any]) -> Round:
     name, nest = unit["name"], unit["nest"]
     if unit["choice"] is not None or unit["firings"] is None:
         raise GraphError(f"unit {name!r} depends on data, or fires as long as tokens come; SDF3 has only fixed rates")
-    if not unit["firings"]:
-        raise GraphError(f"unit {name!r} never fires; SDF3 has no such actor: leave it out")
     if len(unit["phases"]) == 1:
         return Round([0], unit["firings"])
     body, times, rest = nest, 1, []
