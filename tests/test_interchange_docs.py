@@ -1,17 +1,23 @@
 """The pictures of docs/dataflow.md are what its code draws.
 
-A Python block that is followed by a Mermaid block leaves that drawing in ``picture``. After a change of the code or of
-the page, ``python tests/test_interchange_docs.py`` (with ``python`` in PYTHONPATH) draws them all anew.
+A Python block that is followed by a Mermaid block leaves that drawing in ``picture``; files that the page shows are
+written by its blocks. After a change of the code or of the page, ``python tests/test_interchange_docs.py`` (with
+``python`` in PYTHONPATH) draws them all anew.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "dataflow.md"
+# An image that the page shows.
+IMAGE = re.compile(r"!\[[^]]*\]\(([\w.]+)\)")
 # A Python block, and the drawing that comes right after it.
 BLOCK = re.compile(r"^```python\n(.*?)^```$(?:\n\n^```mermaid\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 
@@ -35,6 +41,9 @@ def test_the_pictures_are_what_the_code_draws(tmp_path: Path, monkeypatch: pytes
     # None of them is one that no code draws.
     assert len(re.findall(r"^```mermaid$", text, re.MULTILINE)) == sum(b[2] is not None for b in BLOCK.finditer(text))
     assert redrawn(text) == text
+    assert IMAGE.findall(text)
+    for image in IMAGE.findall(text):
+        assert (PAGE.parent / image).read_text(encoding="utf-8") == Path(image).read_text(encoding="utf-8"), image
 
 
 def test_a_picture_that_lies_is_found() -> None:
@@ -43,4 +52,9 @@ def test_a_picture_that_lies_is_found() -> None:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(redrawn(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        PAGE.write_text(redrawn(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        for image in IMAGE.findall(PAGE.read_text(encoding="utf-8")):
+            shutil.copy(image, PAGE.parent)
+        os.chdir(PAGE.parent)
