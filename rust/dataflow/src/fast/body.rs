@@ -1,7 +1,8 @@
 //! A unit's nest cut into straight pieces: short bodies of phases that run over and over, and the loops around them.
 
 use crate::nest::Code;
-use crate::program::{Action, Bound};
+use crate::program::{Action, Bound, Program};
+use crate::repetition::gcd;
 
 /// Firings that are evaluated together at most.
 pub(crate) const CHUNK: usize = 128;
@@ -21,6 +22,44 @@ pub(crate) enum Piece {
     End {
         begin: usize,
     },
+}
+
+/// What the two ends of a stream move at once, counted in the largest portion that both move whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grains {
+    /// Tokens of that portion.
+    pub share: u64,
+    /// Portions that every phase of the producer, and of the consumer, moves a multiple of.
+    pub produced: u64,
+    pub consumed: u64,
+    /// The producer's phases have one latency, and it is not a load unit.
+    pub latency: Option<i64>,
+}
+
+impl Grains {
+    fn are_one(self) -> bool {
+        self.produced == 1 && self.consumed == 1 && self.latency.is_some()
+    }
+
+    pub(crate) fn new(program: &Program, stream: usize) -> Self {
+        let (from, to) = (program.streams[stream].from.0, program.streams[stream].to.0);
+        let actions = |unit: usize| {
+            let first = program.first_action[unit];
+            &program.actions[first..first + program.units[unit].phases.len()]
+        };
+        let rate = |ends: &std::ops::Range<usize>| {
+            program.ends[ends.clone()].iter().filter(|end| end.stream == stream).map(|end| end.rate).sum::<u64>()
+        };
+        let common = |all: u64, rate: u64| gcd(all.into(), rate.into()) as u64;
+        let produced = actions(from).iter().map(|action| rate(&action.produce)).fold(0, common).max(1);
+        let consumed = actions(to).iter().map(|action| rate(&action.consume)).fold(0, common).max(1);
+        let share = common(produced, consumed);
+        let mut latencies =
+            actions(from).iter().filter(|action| rate(&action.produce) > 0).map(|action| action.latency as i64);
+        let one = latencies.next().unwrap_or(0);
+        let same = program.units[from].port.is_none() && latencies.all(|other| other == one);
+        Grains { share, produced: produced / share, consumed: consumed / share, latency: same.then_some(one) }
+    }
 }
 
 /// A quantity of each firing of a body, laid out so that any `CHUNK` successive firings are one slice.
@@ -43,6 +82,8 @@ pub(crate) struct Use {
     before: Table<u64>,
     /// The other end is a load unit: waiting here is waiting for memory.
     pub from_memory: bool,
+    /// One token in each firing, and each token has its own entry at both ends of the stream.
+    plain: bool,
 }
 
 /// Phases that run one after another, over and over.
@@ -58,6 +99,9 @@ pub(crate) struct Body {
     pub transfer: bool,
     /// A stream leads from the unit to itself, so that firing makes more firings possible.
     pub again: bool,
+    /// All its streams are plain, its times are the same for all firings, and memory has no part in it: the interval, the
+    /// latency.
+    pub plain: Option<(i64, i64)>,
 }
 
 impl<T: Copy + PartialEq> Each<T> {
@@ -98,7 +142,7 @@ impl Use {
 }
 
 impl Body {
-    fn new(bound: &Bound, unit: usize, actions: Vec<usize>) -> Self {
+    fn new(bound: &Bound, grains: &[Grains], unit: usize, actions: Vec<usize>) -> Self {
         let program = bound.program;
         let all: Vec<&Action> = actions.iter().map(|&at| &program.actions[at]).collect();
         let uses = |input: bool, streams: &[usize]| -> Vec<Use> {
@@ -107,8 +151,10 @@ impl Body {
                 false => &program.ends[action.produce.clone()],
             };
             let rates = |&stream: &usize| {
-                let rate =
-                    |action: &&Action| ends(action).iter().find(|end| end.stream == stream).map_or(0, |e| e.rate);
+                let share = grains[stream].share;
+                let rate = |action: &&Action| {
+                    ends(action).iter().find(|end| end.stream == stream).map_or(0, |end| end.rate / share)
+                };
                 (stream, all.iter().map(rate).collect::<Vec<u64>>())
             };
             let used = |(lane, rates): (usize, Vec<u64>)| {
@@ -123,17 +169,28 @@ impl Body {
                     Some(before)
                 });
                 let before = if matches!(rate, Each::Table(_)) { sums.collect() } else { Table::default() };
-                Some(Use { lane, rate, before, from_memory })
+                let plain = matches!(rate, Each::Same(1)) && grains[lane].are_one();
+                Some(Use { lane, rate, before, from_memory, plain })
             };
             streams.iter().map(rates).filter_map(used).collect()
         };
         let consume = uses(true, program.inputs(unit));
         let produce = uses(false, program.outputs(unit));
         let transfer = all.iter().any(|action| action.transfer.is_some());
+        let memory = transfer || consume.iter().any(|end| end.from_memory);
+        let ii = Each::new(all.iter().map(|action| action.ii as i64).collect());
+        let latency = Each::new(all.iter().map(|action| action.latency as i64).collect());
+        let plain = match (&ii, &latency) {
+            (Each::Same(ii), Each::Same(latency)) if consume.iter().chain(&produce).all(|end| end.plain) && !memory => {
+                Some((*ii, *latency))
+            }
+            _ => None,
+        };
         Body {
-            ii: Each::new(all.iter().map(|action| action.ii as i64).collect()),
-            latency: Each::new(all.iter().map(|action| action.latency as i64).collect()),
-            memory: transfer || consume.iter().any(|end| end.from_memory),
+            ii,
+            latency,
+            memory,
+            plain,
             again: produce.iter().any(|out| consume.iter().any(|input| input.lane == out.lane)),
             transfer,
             consume,
@@ -144,7 +201,7 @@ impl Body {
 }
 
 /// The pieces of `unit`; its bodies are added to `bodies`. A data-dependent unit has one body for each phase.
-pub(crate) fn pieces(bound: &Bound, unit: usize, bodies: &mut Vec<Body>) -> Vec<Piece> {
+pub(crate) fn pieces(bound: &Bound, grains: &[Grains], unit: usize, bodies: &mut Vec<Body>) -> Vec<Piece> {
     let code = &bound.code[unit];
     let mut pieces = Vec::with_capacity(code.len());
     let mut begins: Vec<usize> = Vec::new();
@@ -155,12 +212,12 @@ pub(crate) fn pieces(bound: &Bound, unit: usize, bodies: &mut Vec<Body>) -> Vec<
                 let phases =
                     if bound.program.units[unit].choice.is_some() { bound.program.units[unit].phases.len() } else { 1 };
                 pieces.push(Piece::Run { body: bodies.len(), firings: times });
-                bodies.extend((0..phases).map(|choice| Body::new(bound, unit, vec![phase as usize + choice])));
+                bodies.extend((0..phases).map(|choice| Body::new(bound, grains, unit, vec![phase as usize + choice])));
             }
             Code::Begin { times } => match straight(&code[at + 1..]) {
                 Some((length, actions)) => {
                     pieces.push(Piece::Run { body: bodies.len(), firings: times * actions.len() as u64 });
-                    bodies.push(Body::new(bound, unit, actions));
+                    bodies.push(Body::new(bound, grains, unit, actions));
                     at += length + 1;
                 }
                 None => {
@@ -195,6 +252,8 @@ fn straight(code: &[Code]) -> Option<(usize, Vec<usize>)> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     pub at: usize,
+    /// The body that runs, and its firings left; 0 at the end.
+    pub body: usize,
     pub left: u64,
     /// The next firing of the body.
     pub next: usize,
@@ -224,8 +283,8 @@ impl Place {
         loop {
             match pieces.get(self.at) {
                 None => return,
-                Some(Piece::Run { firings, .. }) => {
-                    self.left = *firings;
+                Some(Piece::Run { body, firings }) => {
+                    (self.body, self.left) = (*body, *firings);
                     return;
                 }
                 Some(Piece::Begin { times }) => {

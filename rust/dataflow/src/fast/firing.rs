@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::body::{CHUNK, Each};
+use super::lane::{lift, put};
 use super::values::compute;
 use crate::engine::Decisions;
 use crate::error::RunError;
@@ -112,6 +113,59 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
         Ok(())
     }
 
+    /// The same where every stream carries one token a firing and every firing takes the same time.
+    #[inline(always)]
+    pub(super) fn fire_plain(&mut self, at: usize, body: usize, firings: usize, ii: i64, latency: i64) {
+        let Self { bodies, lanes, times, actors, scratch, ready, .. } = self;
+        let (body, actor) = (&bodies[body], &mut actors[at]);
+        let Scratch { data, starts, .. } = &mut **scratch;
+        let (data, starts) = (&mut data[..firings], &mut starts[..firings]);
+        let told_apart = !body.consume.is_empty() && !body.produce.is_empty();
+        let tokens = if told_apart { &mut *data } else { &mut *starts };
+        match body.consume.split_first() {
+            None if body.produce.is_empty() => starts.fill(0),
+            None => {}
+            Some((first, rest)) => {
+                copy(tokens, lanes[first.lane].plain_tokens(times, firings));
+                rest.iter().for_each(|end| raise(tokens, lanes[end.lane].plain_tokens(times, firings)));
+            }
+        }
+        if let Some((first, rest)) = body.produce.split_first() {
+            let space = lanes[first.lane].plain_space(times, firings);
+            if told_apart {
+                raise_to(starts, data, space)
+            } else {
+                copy(starts, space)
+            }
+            rest.iter().for_each(|end| raise(starts, lanes[end.lane].plain_space(times, firings)));
+        }
+        let before = actor.ready;
+        let ready_after = chain(starts, before, ii);
+        let busy = ii * firings as i64;
+        let waited = ready_after - before - busy;
+        if waited > 0 && !body.produce.is_empty() {
+            actor.space += if told_apart { late_evenly(data, starts, before, ii) } else { waited };
+        }
+        actor.ready = ready_after;
+        actor.end = actor.end.max(ready_after - ii + ii.max(latency));
+        actor.busy += busy;
+        if actor.firings == 0 {
+            actor.first = starts[0];
+        }
+        for end in &body.consume {
+            let lane = &mut lanes[end.lane];
+            lane.plain_consume(times, starts, ii);
+            ready.insert(lane.from);
+        }
+        for end in &body.produce {
+            let lane = &mut lanes[end.lane];
+            lane.plain_produce(times, starts);
+            ready.insert(lane.to);
+        }
+        let length = body.actions.len();
+        self.advance(at, length, firings);
+    }
+
     /// Moves the unit on in its nest.
     #[inline(always)]
     fn advance(&mut self, at: usize, length: usize, firings: usize) {
@@ -216,10 +270,46 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
             self.ready.insert(at);
             for end in &self.program.ends[self.program.actions[action].produce.clone()] {
                 let lane = &mut self.lanes[end.stream];
-                lane.arrive(&mut self.times, end.rate, done);
+                lane.arrive(&mut self.times, end.rate / lane.share, done);
                 self.ready.insert(lane.to);
             }
         }
+    }
+}
+
+/// Sets `to` to successive times plus `add`.
+#[inline(always)]
+fn copy(to: &mut [i64], (one, two, add): (&[i64], &[i64], i64)) {
+    let (to_one, to_two) = to.split_at_mut(one.len());
+    put(to_one, one, add);
+    if !two.is_empty() {
+        put(to_two, two, add);
+    }
+}
+
+/// Raises `to` to successive times plus `add`.
+#[inline(always)]
+fn raise(to: &mut [i64], (one, two, add): (&[i64], &[i64], i64)) {
+    let (to_one, to_two) = to.split_at_mut(one.len());
+    lift(to_one, one, add);
+    if !two.is_empty() {
+        lift(to_two, two, add);
+    }
+}
+
+/// Sets `to` to the later of `than` and successive times plus `add`.
+#[inline(always)]
+fn raise_to(to: &mut [i64], than: &[i64], (one, two, add): (&[i64], &[i64], i64)) {
+    let pass = |to: &mut [i64], than: &[i64], from: &[i64]| {
+        for ((to, than), from) in to.iter_mut().zip(than).zip(from) {
+            *to = (*than).max(from + add);
+        }
+    };
+    let (to_one, to_two) = to.split_at_mut(one.len());
+    let (than_one, than_two) = than.split_at(one.len());
+    pass(to_one, than_one, one);
+    if !two.is_empty() {
+        pass(to_two, than_two, two);
     }
 }
 
@@ -260,4 +350,12 @@ fn late_of_three(data: &[i64], memory: &[i64], starts: &[i64], ends: &[i64], bef
         ready = ends[firing];
     }
     (space, from_memory)
+}
+
+/// `late` where every firing is busy for `ii`.
+#[inline(always)]
+fn late_evenly(data: &[i64], starts: &[i64], before: i64, ii: i64) -> i64 {
+    let wait = |data: i64, start: i64, ready: i64| if data < start { start - ready } else { 0 };
+    let rest = data[1..].iter().zip(&starts[1..]).zip(starts);
+    wait(data[0], starts[0], before) + rest.map(|((&data, &start), &last)| wait(data, start, last + ii)).sum::<i64>()
 }

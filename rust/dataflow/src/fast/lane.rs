@@ -3,7 +3,8 @@
 //! A track has one entry for each *grain* of tokens that its unit moves at once, so that a firing writes one entry
 //! however many tokens it moves. The tracks of all lanes lie in one array of times.
 
-use super::body::{Each, Use};
+use super::body::{Each, Grains, Use};
+use crate::stream::Stream;
 
 /// A ring of timestamps in the array of times; its length is a power of two.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,8 +49,8 @@ impl Walk {
 
 impl Track {
     /// Room for `tokens` tokens at the end of `times`.
-    fn new(times: &mut Vec<i64>, tokens: usize, grain: u64) -> Self {
-        let length = (tokens as u64).div_ceil(grain).next_power_of_two() as usize;
+    fn new(times: &mut Vec<i64>, tokens: u64, grain: u64) -> Self {
+        let length = tokens.div_ceil(grain).next_power_of_two() as usize;
         let base = times.len();
         times.resize(base + length, 0);
         Track { base, mask: length - 1, grain, entries: 0 }
@@ -81,8 +82,10 @@ impl Track {
         if step == self.grain {
             let (one, two) = self.ranges(walk.entry, out.len());
             let (out_one, out_two) = out.split_at_mut(one.len());
-            raise(out_one, &times[one], add);
-            raise(out_two, &times[two], add);
+            lift(out_one, &times[one], add);
+            if !two.is_empty() {
+                lift(out_two, &times[two], add);
+            }
         } else {
             for out in out {
                 *out = (*out).max(times[self.index(walk.next())] + add);
@@ -105,18 +108,24 @@ impl Track {
     #[inline(always)]
     fn append(&mut self, times: &mut [i64], rate: &Each<u64>, next: usize, at: &[i64], add: i64) {
         match rate {
-            Each::Same(rate) if *rate == self.grain => {
-                let (one, two) = self.ranges(self.entries, at.len());
-                let (at_one, at_two) = at.split_at(one.len());
-                put(&mut times[one], at_one, add);
-                put(&mut times[two], at_two, add);
-                self.entries += at.len() as i64;
-            }
+            Each::Same(rate) if *rate == self.grain => self.extend(times, at, add),
             Each::Same(rate) => at.iter().for_each(|at| self.repeat(times, *rate, at + add)),
             Each::Table(rates) => {
                 at.iter().zip(&rates[next..]).for_each(|(at, &rate)| self.repeat(times, rate, at + add))
             }
         }
+    }
+
+    /// Appends one entry for each of `at`.
+    #[inline(always)]
+    fn extend(&mut self, times: &mut [i64], at: &[i64], add: i64) {
+        let (one, two) = self.ranges(self.entries, at.len());
+        let (at_one, at_two) = at.split_at(one.len());
+        put(&mut times[one], at_one, add);
+        if !two.is_empty() {
+            put(&mut times[two], at_two, add);
+        }
+        self.entries += at.len() as i64;
     }
 
     #[inline(always)]
@@ -130,21 +139,23 @@ impl Track {
     }
 }
 
+/// Raises each of `out` to a time plus `add`.
 #[inline(always)]
-fn raise(out: &mut [i64], from: &[i64], add: i64) {
+pub(crate) fn lift(out: &mut [i64], from: &[i64], add: i64) {
     for (out, from) in out.iter_mut().zip(from) {
         *out = (*out).max(from + add);
     }
 }
 
+/// Sets each of `to` to a time plus `add`.
 #[inline(always)]
-fn put(to: &mut [i64], from: &[i64], add: i64) {
+pub(crate) fn put(to: &mut [i64], from: &[i64], add: i64) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = from + add;
     }
 }
 
-/// A stream in motion.
+/// A stream in motion. It counts in portions of `share` tokens, the largest that both ends move whole.
 #[derive(Clone, Debug)]
 pub(crate) struct Lane {
     /// Tokens ever, initial ones included: slot taken, arrival known, consumed.
@@ -153,6 +164,9 @@ pub(crate) struct Lane {
     pub consumed: u64,
     pub capacity: u64,
     initial: i64,
+    pub share: u64,
+    /// Initial tokens that are less than a portion.
+    stuck: u64,
     /// Units at both ends, in dataflow order.
     pub from: usize,
     pub to: usize,
@@ -169,58 +183,51 @@ pub(crate) struct Lane {
     credit: i64,
     last_seen: i64,
     /// The most slots taken at a time among the entries of `made` checked so far.
-    pub high: u64,
-    most: u64,
+    high: u64,
     checked: i64,
-    /// Tokens whose slots are known to be free when the next entry to check was made.
-    free_by_then: i64,
-}
-
-/// What a lane is made from.
-pub(crate) struct Shape {
-    pub from: usize,
-    pub to: usize,
-    /// Slots that it really uses.
-    pub slots: usize,
-    pub initial: u64,
-    pub latency: i64,
-    pub credit: i64,
-    /// Tokens that its units move at once.
-    pub produced_grain: u64,
-    pub consumed_grain: u64,
-    /// The producer's latency, where it is always the same; `None` also for a load unit.
-    pub producer_latency: Option<i64>,
 }
 
 impl Lane {
-    pub(crate) fn new(shape: &Shape, times: &mut Vec<i64>) -> Self {
-        let made = Track::new(times, shape.slots, shape.produced_grain);
-        let seen = shape.producer_latency.is_none().then(|| Track::new(times, shape.slots, shape.produced_grain));
-        let freed = Track::new(times, shape.slots, shape.consumed_grain);
-        let delay = shape.producer_latency.map_or(0, |latency| latency + shape.latency);
+    /// A stream of `slots` slots between two units.
+    pub(crate) fn new(
+        stream: &Stream,
+        slots: usize,
+        ends: (usize, usize),
+        grains: &Grains,
+        times: &mut Vec<i64>,
+    ) -> Self {
+        // Both ends move whole portions, so initial tokens that are less than one stay where they are.
+        let (initial, stuck) = (stream.initial / grains.share, stream.initial % grains.share);
+        let capacity = (slots as u64 - stuck) / grains.share;
+        let (latency, credit) = (stream.latency as i64, stream.credit as i64);
+        let made = Track::new(times, capacity, grains.produced);
+        let seen = grains.latency.is_none().then(|| Track::new(times, capacity, grains.produced));
+        // Long enough for the slots that the consumer frees at once and for those before, which `check` asks for.
+        let freed = Track::new(times, 2 * capacity, grains.consumed);
+        let delay = grains.latency.map_or(0, |of_producer| of_producer + latency);
         // Initial tokens are visible at 0: their entries, which come before entry 0, say so.
-        for entry in 1..=shape.initial.div_ceil(shape.produced_grain) as i64 {
+        for entry in 1..=initial.div_ceil(grains.produced) as i64 {
             times[made.index(-entry)] = -delay;
         }
         Lane {
-            taken: shape.initial,
-            visible: shape.initial,
+            taken: initial,
+            visible: initial,
             consumed: 0,
-            capacity: shape.slots as u64,
-            initial: shape.initial as i64,
-            from: shape.from,
-            to: shape.to,
+            capacity,
+            initial: initial as i64,
+            share: grains.share,
+            stuck,
+            from: ends.0,
+            to: ends.1,
             made,
             seen,
             freed,
             delay,
-            latency: shape.latency,
-            credit: shape.credit,
+            latency,
+            credit,
             last_seen: 0,
-            high: shape.initial,
-            most: shape.slots as u64,
+            high: initial,
             checked: 0,
-            free_by_then: 0,
         }
     }
 
@@ -256,12 +263,44 @@ impl Lane {
         }
     }
 
+    /// For a plain end: when the next tokens are visible, as two slices of successive entries and what to add.
+    #[inline(always)]
+    pub(crate) fn plain_tokens<'a>(&self, times: &'a [i64], count: usize) -> (&'a [i64], &'a [i64], i64) {
+        let (one, two) = self.made.ranges(self.consumed as i64 - self.initial, count);
+        (&times[one], &times[two], self.delay)
+    }
+
+    /// For a plain end: when the next slots are free.
+    #[inline(always)]
+    pub(crate) fn plain_space<'a>(&self, times: &'a [i64], count: usize) -> (&'a [i64], &'a [i64], i64) {
+        let (one, two) = self.freed.ranges(self.taken as i64 - self.capacity as i64, count);
+        (&times[one], &times[two], 0)
+    }
+
+    /// For a plain end: firings that start at `starts` and are busy for `ii` consume a token each.
+    #[inline(always)]
+    pub(crate) fn plain_consume(&mut self, times: &mut [i64], starts: &[i64], ii: i64) {
+        self.freed.extend(times, starts, ii + self.credit);
+        self.consumed += starts.len() as u64;
+        if self.high < self.capacity {
+            self.check(times);
+        }
+    }
+
+    /// For a plain end: firings that start at `starts` produce a token each.
+    #[inline(always)]
+    pub(crate) fn plain_produce(&mut self, times: &mut [i64], starts: &[i64]) {
+        self.made.extend(times, starts, 0);
+        self.taken += starts.len() as u64;
+        self.visible += starts.len() as u64;
+    }
+
     /// Firings that are busy until `ends` consume their tokens.
     #[inline(always)]
     pub(crate) fn consume(&mut self, times: &mut [i64], end: &Use, next: usize, ends: &[i64]) {
         self.freed.append(times, &end.rate, next, ends, self.credit);
         self.consumed += end.tokens(next, ends.len());
-        if self.high < self.most {
+        if self.high < self.capacity {
             self.check(times);
         }
     }
@@ -279,9 +318,6 @@ impl Lane {
         self.made.append(times, &end.rate, next, starts, 0);
         let tokens = end.tokens(next, starts.len());
         self.taken += tokens;
-        if self.high < self.most {
-            self.check(times);
-        }
         let Some(latency) = leave else { return };
         self.visible += tokens;
         if self.seen.is_some() {
@@ -319,18 +355,17 @@ impl Lane {
     }
 
     /// Raises the high-water mark: the slot of token t - high must be free when token t takes one. Each entry of `made`
-    /// is looked at once, as soon as both times are known: that is when both are still on their tracks.
+    /// is looked at once, when that slot has been freed.
     #[inline(always)]
     fn check(&mut self, times: &[i64]) {
-        let grain = self.made.grain as i64;
-        let (high, consumed) = (self.high as i64, self.consumed as i64);
-        // Until `high` tokens were taken there is nothing to look at.
-        self.checked = self.checked.max((high - self.initial) / grain);
-        if grain > 1 || self.freed.grain > 1 {
+        let high = self.high as i64;
+        if self.made.grain > 1 || self.freed.grain > 1 {
             return self.check_each(times, false);
         }
+        // Until `high` tokens were taken there is nothing to look at.
+        self.checked = self.checked.max(high - self.initial);
         let before = self.initial + self.checked - high;
-        let count = (consumed - before).min(self.made.entries - self.checked);
+        let count = (self.consumed as i64 - before).min(self.made.entries - self.checked);
         let (mut made, mut freed, mut left) = (self.checked, before, count.max(0) as usize);
         let mut over = false;
         while left > 0 {
@@ -342,35 +377,29 @@ impl Lane {
             (made, freed, left) = (made + run as i64, freed + run as i64, left - run);
         }
         if over {
-            return self.check_each(times, false);
-        }
-        self.checked = made;
-        self.free_by_then = self.free_by_then.max(freed);
-        if self.checked < self.made.entries {
             self.check_each(times, false);
+        } else {
+            self.checked = made;
         }
     }
 
     /// The same, one entry after another; at the `end` of a run, slots that were never freed count as taken.
     fn check_each(&mut self, times: &[i64], end: bool) {
-        let consumed = self.consumed as i64;
-        let freed = |token: i64| times[self.freed.index(self.freed.entry(token))];
+        let grain = self.made.grain as i64;
         while self.checked < self.made.entries {
-            let last = self.initial + (self.checked + 1) * self.made.grain as i64 - 1;
+            let last = self.initial + (self.checked + 1) * grain - 1;
             let made = times[self.made.index(self.checked)];
-            // Slots are freed in order: one that is free by then tells of all before it.
             loop {
                 let before = last - self.high as i64;
-                if before < self.free_by_then {
+                if before < 0 {
                     break;
                 }
-                let latest = before.min(consumed - 1);
-                if (before < consumed || !end) && (latest < self.free_by_then || freed(latest) <= made) {
-                    self.free_by_then = self.free_by_then.max(latest + 1);
-                    if before < consumed {
-                        break;
+                if before >= self.consumed as i64 {
+                    if !end {
+                        return;
                     }
-                    return;
+                } else if times[self.freed.index(self.freed.entry(before))] <= made {
+                    break;
                 }
                 self.high += 1;
             }
@@ -380,9 +409,9 @@ impl Lane {
 
     /// The most slots ever taken at a time.
     pub(crate) fn high_water(mut self, times: &[i64]) -> u64 {
-        if self.high < self.most {
+        if self.high < self.capacity {
             self.check_each(times, true);
         }
-        self.high
+        self.high * self.share + self.stuck
     }
 }

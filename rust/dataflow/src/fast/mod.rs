@@ -21,12 +21,11 @@ use crate::observer::Probe;
 use crate::operator::Operator;
 use crate::port::Memory;
 use crate::program::{Bound, MOST_LOOSE, Program};
-use crate::repetition::gcd;
 use crate::step::chosen;
 use crate::unit::Choice;
-use body::{Body, CHUNK, Piece, Place, pieces};
+use body::{Body, CHUNK, Grains, Piece, Place, pieces};
 use firing::Scratch;
-use lane::{Lane, Shape};
+use lane::Lane;
 use order::{Ready, dataflow_order};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -51,6 +50,7 @@ pub(crate) fn run<const VALUES: bool, P: Probe>(
 /// A unit in motion.
 struct Actor {
     unit: usize,
+    choice: Option<Choice>,
     place: Place,
     /// Start of the last firing + its ii.
     ready: i64,
@@ -86,29 +86,6 @@ struct Engine<'a, const VALUES: bool, P: Probe> {
     scratch: Box<Scratch>,
 }
 
-/// Tokens that the phases of one end of a stream move at once: their greatest common divisor.
-fn grain(program: &Program, unit: usize, stream: usize, input: bool) -> u64 {
-    let first = program.first_action[unit];
-    let rates = program.actions[first..first + program.units[unit].phases.len()].iter().flat_map(|action| {
-        let ends = if input { action.consume.clone() } else { action.produce.clone() };
-        program.ends[ends].iter().filter(|end| end.stream == stream).map(|end| end.rate)
-    });
-    rates.fold(0, |all, rate| gcd(all.into(), rate.into()) as u64).max(1)
-}
-
-/// The latency of every phase that sends on `stream`, if it is the same; `None` for a load unit.
-fn latency(program: &Program, stream: usize) -> Option<i64> {
-    let unit = program.streams[stream].from.0;
-    let first = program.first_action[unit];
-    let actions = &program.actions[first..first + program.units[unit].phases.len()];
-    let sends = |action: &&crate::program::Action| {
-        program.ends[action.produce.clone()].iter().any(|end| end.stream == stream && end.rate > 0)
-    };
-    let mut latencies = actions.iter().filter(sends).map(|action| action.latency);
-    let one = latencies.next().unwrap_or(0);
-    (program.units[unit].port.is_none() && latencies.all(|other| other == one)).then_some(one as i64)
-}
-
 impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
     fn new(
         bound: &'a Bound<'a>,
@@ -121,10 +98,12 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
         let order = dataflow_order(program);
         let mut rank = vec![0; order.len()];
         order.iter().enumerate().for_each(|(at, &unit)| rank[unit] = at);
+        let grains: Vec<_> = (0..program.streams.len()).map(|stream| Grains::new(program, stream)).collect();
         let mut bodies = Vec::with_capacity(order.len());
-        let pieces: Vec<_> = order.iter().map(|&unit| pieces(bound, unit, &mut bodies)).collect();
+        let pieces: Vec<_> = order.iter().map(|&unit| pieces(bound, &grains, unit, &mut bodies)).collect();
         let actor = |(&unit, pieces): (&usize, &Vec<Piece>)| Actor {
             unit,
+            choice: program.units[unit].choice,
             place: Place::new(pieces),
             ready: 0,
             firings: 0,
@@ -136,18 +115,8 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
         };
         let mut times = Vec::new();
         let lane = |(at, stream): (usize, &crate::stream::Stream)| {
-            let shape = Shape {
-                from: rank[stream.from.0],
-                to: rank[stream.to.0],
-                slots: bound.slots[at],
-                initial: stream.initial,
-                latency: stream.latency as i64,
-                credit: stream.credit as i64,
-                produced_grain: grain(program, stream.from.0, at, false),
-                consumed_grain: grain(program, stream.to.0, at, true),
-                producer_latency: latency(program, at),
-            };
-            Lane::new(&shape, &mut times)
+            let ends = (rank[stream.from.0], rank[stream.to.0]);
+            Lane::new(stream, bound.slots[at], ends, &grains[at], &mut times)
         };
         let lanes = program.streams.iter().enumerate().map(lane).collect();
         let buffer = |stream: &crate::stream::Stream| Buffer::new(stream.initial, stream.lanes);
@@ -252,7 +221,13 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             if firings == 0 {
                 return Ok(());
             }
-            self.fire(actor, number, firings as usize)?;
+            if let Some((ii, latency)) = body.plain
+                && !(VALUES || P::ON)
+            {
+                self.fire_plain(actor, number, firings as usize, ii, latency);
+            } else {
+                self.fire(actor, number, firings as usize)?;
+            }
             if !again {
                 return Ok(());
             }
@@ -264,15 +239,13 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
     /// that decides is not there.
     #[inline(always)]
     fn upcoming(&mut self, actor: usize) -> Result<Option<(usize, u64)>, RunError> {
-        let Actor { unit, place, firings, .. } = &self.actors[actor];
-        let Some(Piece::Run { body, .. }) = self.pieces[actor].get(place.at) else { return Ok(None) };
-        match self.program.units[*unit].choice {
-            None => Ok(Some((*body, place.left))),
-            Some(choice) => {
-                let chosen = self.choose(choice, *unit, *firings)?;
-                Ok(chosen.map(|(phase, run)| (body + phase, run.min(place.left))))
-            }
+        let Actor { unit, choice, place, firings, .. } = &self.actors[actor];
+        if place.left == 0 {
+            return Ok(None);
         }
+        let Some(choice) = choice else { return Ok(Some((place.body, place.left))) };
+        let chosen = self.choose(*choice, *unit, *firings)?;
+        Ok(chosen.map(|(phase, run)| (place.body + phase, run.min(place.left))))
     }
 
     /// The phase that data choose, and for how many firings in a row.
@@ -286,7 +259,7 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
         }
         let Choice::Control(input) = choice else { return Ok(None) };
         let stream = self.program.inputs(unit)[input];
-        let there = self.lanes[stream].tokens().min(CHUNK as u64) as usize;
+        let there = (self.lanes[stream].tokens() * self.lanes[stream].share).min(CHUNK as u64) as usize;
         if there == 0 || !VALUES {
             return Ok(None);
         }
@@ -298,14 +271,16 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
 
     /// What `actor` waits for when nothing moves any more; `None` if it has ended.
     fn wait(&self, at: usize) -> Option<Wait> {
-        let Actor { unit, place, firings, .. } = &self.actors[at];
-        let Some(Piece::Run { body, .. }) = self.pieces[at].get(place.at) else { return None };
-        let body = match self.program.units[*unit].choice {
-            None => *body,
-            Some(choice) => match (self.choose(choice, *unit, *firings), choice) {
-                (Ok(Some((phase, _))), _) => body + phase,
+        let Actor { unit, choice, place, firings, .. } = &self.actors[at];
+        if place.left == 0 {
+            return None;
+        }
+        let body = match choice {
+            None => place.body,
+            Some(choice) => match (self.choose(*choice, *unit, *firings), choice) {
+                (Ok(Some((phase, _))), _) => place.body + phase,
                 (_, Choice::Control(input)) if !matches!(self.decisions, Decisions::Replay(_)) => {
-                    return Some(Wait::Data(self.program.inputs(*unit)[input]));
+                    return Some(Wait::Data(self.program.inputs(*unit)[*input]));
                 }
                 _ => return None,
             },
@@ -313,12 +288,14 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
         let body = &self.bodies[body];
         let action = &self.program.actions[body.actions[place.next]];
         for end in &self.program.ends[action.consume.clone()] {
-            if self.lanes[end.stream].tokens() < end.rate {
+            let lane = &self.lanes[end.stream];
+            if lane.tokens() < end.rate / lane.share {
                 return Some(Wait::Data(end.stream));
             }
         }
         for end in &self.program.ends[action.produce.clone()] {
-            if self.lanes[end.stream].space() < end.rate {
+            let lane = &self.lanes[end.stream];
+            if lane.space() < end.rate / lane.share {
                 return Some(Wait::Space(end.stream));
             }
         }
@@ -347,7 +324,7 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             units[actor.unit] = UnitTotals { counters, firings: actor.firings, first_cycle, end_cycle };
         }
         let streams = self.lanes.into_iter().zip(&self.program.streams).map(|(lane, stream)| StreamTotals {
-            tokens: lane.taken - stream.initial,
+            tokens: (lane.taken - stream.initial / lane.share) * lane.share,
             high_water: lane.high_water(&self.times),
         });
         Ok(Run { cycles, firings: self.firings, units, streams: streams.collect() })
