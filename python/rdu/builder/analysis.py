@@ -9,8 +9,8 @@ from typing import Literal
 
 from .. import _core
 
-# Edges of the graph of firings that a search for capacities may look at: a second or two.
-WORK = 200_000_000
+# Edges of the graph of firings that an exact search for capacities may look at: some seconds.
+WORK = 100_000_000
 # Steps of a critical cycle that are printed.
 SHOWN = 24
 
@@ -116,7 +116,7 @@ class Capacities:
     full
         Capacities that keep this, of the smallest possible sum.
     exact
-        False where the search ran out of work: then a smaller sum may do, though still no single stream can be smaller.
+        False where the search ran out of work: these are enough, but smaller ones may do.
     deadlock_free
         Capacities of the smallest possible sum with which the program runs for ever, at whatever speed.
     deadlock_free_exact
@@ -198,14 +198,14 @@ class Analysis:
     def capacities(self, work: int = WORK) -> Capacities:
         """Find the smallest capacities for full throughput, and the smallest that do not deadlock.
 
-        Exact by a search that grows only streams whose slots a cycle of waiting waits for (Stuijk, Geilen and Basten,
-        IEEE Transactions on Computers 57, 2008). Latencies and credits of the streams stay as they are.
+        Exact: only streams whose slots a cycle of waiting waits for need to grow (Stuijk, Geilen and Basten, IEEE
+        Transactions on Computers 57, 2008). Latencies and credits of the streams stay as they are.
 
         Parameters
         ----------
         work
-            Edges of the graph of firings that each of the two searches may look at. When it runs out, the result says
-            so: ``exact`` is False.
+            Edges of the graph of firings that each of the two exact searches may look at. When it runs out, at most
+            twice as much goes into something small that is enough, and the result says so: ``exact`` is False.
 
         Raises
         ------

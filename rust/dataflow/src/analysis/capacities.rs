@@ -18,15 +18,15 @@ pub struct Capacities {
     pub periods: Vec<Ratio>,
     /// With these, no part is slower than that.
     pub full: Vec<u64>,
-    /// False where the work ran out: then a smaller sum may do, but still none of the streams alone can be smaller.
+    /// False where the work ran out: then smaller ones may do.
     pub full_exact: bool,
     /// With these, no part deadlocks.
     pub live: Vec<u64>,
     pub live_exact: bool,
 }
 
-/// Finds both; `work` is the number of edges of the graph of firings that may be looked at, for each part and each of
-/// the two answers.
+/// Finds both; `work` is the number of edges of the graph of firings that the exact search may look at, for each part and
+/// each of the two answers.
 pub fn capacities(program: &Program, call: &Call, work: u64, watch: Watch) -> Result<Capacities, AnalysisError> {
     let streams = program.streams();
     let least: Vec<u64> = (0..streams.len()).map(|stream| least(program, stream)).collect();

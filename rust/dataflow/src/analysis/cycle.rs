@@ -14,23 +14,31 @@ pub(crate) enum NoCycle {
 /// A single fire repeats one phase, a single loop its body (also when the last round ends early, as a prefix of the body
 /// behind the loop); anything else repeats as a whole. Of these phases the smallest part that repeats is the cycle.
 pub(crate) fn cycle(nests: &[Nest], arguments: &[u64], most: u64) -> Result<Vec<u32>, NoCycle> {
-    let live = |nest: &&Nest| !matches!(size(nest, arguments), Some(0));
-    let nests: Vec<&Nest> = nests.iter().filter(live).collect();
+    let mut nests = live(nests, arguments);
+    if let [Nest::Loop { body, .. }, ref rest @ ..] = nests[..]
+        && !rest.is_empty()
+    {
+        let body = live(body, arguments);
+        let short = total(rest, arguments)? <= total(&body, arguments)?;
+        if short && unrolled(&body, arguments, most)?.starts_with(&unrolled(rest, arguments, most)?) {
+            nests = body;
+        }
+    }
+    // A loop of a loop goes around the inner one, without end.
+    while let [Nest::Loop { body, .. }] = nests[..] {
+        nests = live(body, arguments);
+    }
     let phases = match nests[..] {
         [Nest::Fire { phase, .. }] => vec![*phase as u32],
-        [Nest::Loop { body, .. }, ref rest @ ..] => {
-            let (body, rest) = (unrolled(&body.iter().collect::<Vec<_>>(), arguments, most)?, rest.to_vec());
-            let rest_size: u128 = total(&rest, arguments)?;
-            if rest_size <= body.len() as u128 && body.starts_with(&unrolled(&rest, arguments, most)?) {
-                body
-            } else {
-                unrolled(&nests, arguments, most)?
-            }
-        }
         _ => unrolled(&nests, arguments, most)?,
     };
     let period = period(&phases);
     Ok(phases[..period].to_vec())
+}
+
+/// Without what never fires.
+fn live<'a>(nests: &'a [Nest], arguments: &[u64]) -> Vec<&'a Nest> {
+    nests.iter().filter(|nest| size(nest, arguments) != Some(0)).collect()
 }
 
 /// Firings of a nest; `None` without the arguments that it needs.
@@ -121,6 +129,8 @@ mod tests {
         assert_eq!(phases(&[looped(2, vec![fire(0, 2), fire(1, 1)]), fire(0, 2)]), [0, 0, 1]);
         assert_eq!(phases(&[looped(2, vec![fire(0, 2), fire(1, 1)]), fire(1, 1)]), [0, 0, 1, 0, 0, 1, 1]);
         assert_eq!(phases(&[fire(1, 1), fire(0, 2)]), [1, 0, 0]);
+        let endless = looped(1 << 40, vec![looped(1 << 40, vec![fire(0, 1), looped(3, vec![fire(1, 1)])])]);
+        assert_eq!(phases(&[endless]), [0, 1, 1, 1]);
         // A body that repeats within itself, and loops that never run.
         assert_eq!(phases(&[looped(9, vec![looped(4, vec![fire(0, 1), fire(1, 1)])])]), [0, 1]);
         assert_eq!(phases(&[fire(2, 0), looped(7, vec![fire(0, 5)]), looped(3, vec![])]), [0]);

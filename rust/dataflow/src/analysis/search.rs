@@ -37,8 +37,8 @@ pub(crate) struct Found {
 /// One of these streams must have more than this.
 type Clause = Vec<(usize, u64)>;
 
-/// The vector of smallest sum that passes, from `least` on; `enough` passes. After `most` work the answer is a vector
-/// that passes and of which no single stream can be smaller.
+/// The vector of smallest sum that passes, from `least` on; `enough` passes. After `most` work, as much again goes into
+/// one that passes and another time as much into making it smaller.
 pub(crate) fn smallest(test: &mut impl Test, least: &[u64], enough: &[u64], most: u64) -> Result<Found, AnalysisError> {
     let mut clauses: Vec<Clause> = Vec::new();
     let mut heap = BinaryHeap::from([Reverse((sum(least), least.to_vec()))]);
@@ -82,8 +82,9 @@ pub(crate) fn smallest(test: &mut impl Test, least: &[u64], enough: &[u64], most
             lower[stream] = lower[stream].max(test.next(stream, capacity));
         }
     }
-    let mut capacities = grown(test, &lower, enough)?;
-    minimise(test, &mut capacities, &lower)?;
+    let most = test.work().saturating_add(most);
+    let mut capacities = grown(test, &lower, enough, most)?;
+    minimise(test, &mut capacities, &lower, most.saturating_add(most))?;
     Ok(Found { capacities, exact: false })
 }
 
@@ -151,8 +152,9 @@ fn bounded(capacities: &[u64]) -> Vec<Option<u64>> {
     capacities.iter().copied().map(Some).collect()
 }
 
-/// From `lower` upwards, each failing cycle growing the streams it waits for, in steps that double; `enough` is the end.
-fn grown(test: &mut impl Test, lower: &[u64], enough: &[u64]) -> Result<Vec<u64>, AnalysisError> {
+/// From `lower` upwards, each failing cycle growing the streams it waits for, in steps that double; `enough` where that
+/// leads nowhere.
+fn grown(test: &mut impl Test, lower: &[u64], enough: &[u64], most: u64) -> Result<Vec<u64>, AnalysisError> {
     let mut capacities = lower.to_vec();
     let mut steps = vec![1u64; lower.len()];
     loop {
@@ -169,8 +171,7 @@ fn grown(test: &mut impl Test, lower: &[u64], enough: &[u64]) -> Result<Vec<u64>
                     steps[stream] = steps[stream].saturating_mul(2);
                     grows = true;
                 }
-                if !grows {
-                    // A stream outside of this cycle may still be too small; `enough` for all passes.
+                if !grows || test.work() > most {
                     return Ok(enough.to_vec());
                 }
             }
@@ -179,11 +180,14 @@ fn grown(test: &mut impl Test, lower: &[u64], enough: &[u64]) -> Result<Vec<u64>
 }
 
 /// Shrinks every stream as far as it goes while the others stay; those with the most to lose first.
-fn minimise(test: &mut impl Test, capacities: &mut [u64], lower: &[u64]) -> Result<(), AnalysisError> {
+fn minimise(test: &mut impl Test, capacities: &mut [u64], lower: &[u64], most: u64) -> Result<(), AnalysisError> {
     let mut order: Vec<usize> = (0..capacities.len()).collect();
     order.sort_by_key(|&stream| Reverse(capacities[stream] - lower[stream]));
     let mut trial = bounded(capacities);
     for stream in order {
+        if test.work() > most {
+            break;
+        }
         capacities[stream] = shrink(test, &mut trial, stream, lower[stream], capacities[stream])?;
         trial[stream] = Some(capacities[stream]);
     }
