@@ -11,11 +11,15 @@ from . import checks, choices, columns, inference, lanes, operators, phases
 from . import nest as nests
 from .labels import Labels
 from .nest import Loop, Phase
-from .parts import ROUTE, SINK, SOURCE, Choice, Function, Stream, Unit
+from .parts import ROUTE, SINK, SOURCE, Choice, Function, Stream, Unit, attach
 from .phases import Plan
 from .program import StreamProgram
 
 Rates = int | list[int] | tuple[int, ...]
+
+# A stream whose numbers are whole and below this needs no closer look; programs may have 100 000 of them.
+_FEW = 1 << 32
+_TARGET = "a stream's target: unit"
 
 
 class Builder:
@@ -92,6 +96,9 @@ class Builder:
         """
         self._check_new(name)
         count = None if firings is None else checks.number(firings, "unit", name, "firings", 1)
+        if op is None and phases is None and nest is None and lanes is None:
+            self._add(name, count, ii, latency, None)
+            return
         if op is not None and not callable(op):
             what = f"unit {name!r}: op"
             op = checks.known(checks.name(op, what), operators.RULES, what)
@@ -101,7 +108,9 @@ class Builder:
                 raise GraphError(f"unit {name!r}: lanes says what a function makes, but op is {op!r}")
             width = checks.number(lanes, "unit", name, "lanes", 1, checks.MOST_RATE)
         if phases is None and nest is None:
-            self._add(name, count, ii, latency, op).lanes = width
+            unit = self._add(name, count, ii, latency, op)
+            if width is not None:
+                unit.lanes = width
             return
         if phases is None or nest is None:
             given, missing = ("phases", "nest") if nest is None else ("nest", "phases")
@@ -263,41 +272,34 @@ class Builder:
             Unique among the streams; ``"source->target"`` if left out, with ``#2`` and so on for the next ones. The
             streams of a multicast are always named so.
         """
-        checks.known(checks.name(source, "a stream's source"), self._units, "a stream's source: unit")
-        if isinstance(target, list | tuple):
-            if name is not None:
-                raise GraphError(f"stream {name!r} has {len(target)} targets; only a stream with one can be named")
-            if not target or len(set(map(id, target))) != len(target) != len(set(target)):
-                raise GraphError(f"a stream's targets are {checks.shown(target)}; name at least one, and none twice")
+        try:
+            start, end = self._units[source], self._units[target]  # type: ignore[index]
+        except (KeyError, TypeError):
             # All are checked before the first is added, so that a refused call changes nothing.
-            for one in target:
-                checks.known(checks.name(one, "a stream's target"), self._units, "a stream's target: unit")
-            for one in target:
+            for one in self._targets(source, target, name):
                 self.stream(source, one, capacity, latency, credit, produce, consume, initial)
             return
-        to = checks.known(checks.name(target, "a stream's target"), self._units, "a stream's target: unit")
-        name = self._new_stream(source, to, name)
-        start, end = self._units[source], self._units[to]
-        slots = checks.number(capacity, "stream", name, "capacity", 1)
-        stream = Stream(
-            name,
-            len(self._streams),
-            start,
-            end,
-            len(start.outputs),
-            len(end.inputs),
-            slots,
-            checks.number(latency, "stream", name, "latency", 1),
-            checks.number(credit, "stream", name, "credit", 0),
-            checks.number(initial, "stream", name, "initial", 0),
-            checks.rates(produce, name, "produce"),
-            checks.rates(consume, name, "consume"),
-        )
-        if initial or stream.produce is not checks.ONE or stream.consume is not checks.ONE:
+        name = self._new_stream(start.name, end.name, name)
+        common = type(capacity) is type(latency) is type(credit) is type(initial) is int
+        if (
+            not common
+            or capacity < 1
+            or latency < 1
+            or min(credit, initial) < 0
+            or max(capacity, latency, credit, initial) > _FEW
+        ):
+            capacity = checks.number(capacity, "stream", name, "capacity", 1)
+            latency = checks.number(latency, "stream", name, "latency", 1)
+            credit = checks.number(credit, "stream", name, "credit", 0)
+            initial = checks.number(initial, "stream", name, "initial", 0)
+        sends = None if produce is None else checks.rates(produce, name, "produce")
+        takes = None if consume is None else checks.rates(consume, name, "consume")
+        stream = Stream(name, len(self._streams), start, end, capacity, latency, credit, initial, sends, takes)
+        if initial or sends is not None or takes is not None:
             _check_capacity(stream)
+            start.cyclic |= sends is not None and len(sends) > 1
+            end.cyclic |= takes is not None and len(takes) > 1
         self._streams[name] = stream
-        start.outputs.append(stream)
-        end.inputs.append(stream)
 
     def build(self) -> StreamProgram:
         """Check the whole and return the program, which later changes of the builder leave alone.
@@ -311,10 +313,13 @@ class Builder:
         if not self._units:
             raise GraphError("the program has no units; add at least one with unit(...)")
         units, streams = list(self._units.values()), list(self._streams.values())
-        plans = {unit.at: _plan(unit) for unit in units if not phases.plain(unit)}
-        firings = inference.firings(units, plans)
+        valued = any(unit.role is not None and unit.role != ROUTE for unit in units)
+        if valued or not all(unit.plain for unit in units):
+            attach(units, streams)
+        plans = {unit.at: _plan(unit) for unit in units if not unit.plain}
+        firings = inference.firings(units, streams, plans)
         widths = None
-        if any(unit.role is not None and unit.role != ROUTE for unit in units):
+        if valued:
             operators.check(units, plans)
             widths = lanes.lanes(units, streams, plans)
         choices.check_decided(units, values=widths is not None)
@@ -325,18 +330,30 @@ class Builder:
         return StreamProgram(core, Labels(tuple(self._units), tuple(self._streams), sinks, names, kinds))
 
     def _check_new(self, name: str) -> None:
-        checks.name(name, "unit")
+        if type(name) is not str or not name or not name.isascii():
+            checks.name(name, "unit")
         if name in self._units:
             raise GraphError(f"two units are called {name!r}; names must be unique")
 
+    def _targets(self, source: object, target: object, name: object) -> list[str]:
+        """The targets of a multicast, checked."""
+        checks.known(checks.name(source, "a stream's source"), self._units, "a stream's source: unit")
+        targets = list(target) if isinstance(target, list | tuple) else [target]
+        found = [checks.known(checks.name(one, "a stream's target"), self._units, _TARGET) for one in targets]
+        if not found or len(set(found)) < len(found):
+            raise GraphError(f"a stream's targets are {checks.shown(target)}; name at least one, and none twice")
+        if name is not None:
+            raise GraphError(f"stream {name!r} has several targets; only a stream with one can be named")
+        return found
+
     def _new_stream(self, source: str, target: str, name: object) -> str:
         if name is None:
-            plain = f"{source}->{target}"
-            name, count = plain, 1
-            while name in self._streams:
+            plain = new = f"{source}->{target}"
+            count = 1
+            while new in self._streams:
                 count += 1
-                name = f"{plain}#{count}"
-            return name
+                new = f"{plain}#{count}"
+            return new
         found = checks.name(name, "stream")
         if found in self._streams:
             raise GraphError(f"two streams are called {found!r}; names must be unique")
@@ -369,6 +386,8 @@ class Builder:
         intervals = checks.numbers(ii, "unit", name, "ii", 1)
         latencies = checks.numbers(latency, "unit", name, "latency", 0)
         unit = Unit(name, len(self._units), firings, intervals, latencies, role)
+        if not type(intervals) is type(latencies) is int:
+            unit.cyclic = True
         self._units[name] = unit
         return unit
 

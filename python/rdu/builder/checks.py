@@ -56,11 +56,12 @@ def number(value: object, kind: str, name: str, key: str, least: int, most: int 
     return integer(value, f"{kind} {name!r}: {key}", least, most)
 
 
-def numbers(value: object, kind: str, name: str, key: str, least: int) -> tuple[int, ...]:
-    """A whole number, or a list of them: one per firing of the unit, over and over."""
+def numbers(value: object, kind: str, name: str, key: str, least: int) -> int | tuple[int, ...]:
+    """A whole number, or a list of several: one per firing of the unit, over and over."""
     if type(value) is int and least <= value <= MOST:
-        return ONE if value == 1 else (value,)
-    return integers(value, f"{kind} {name!r}: {key}", least)
+        return value
+    found = integers(value, f"{kind} {name!r}: {key}", least)
+    return found if len(found) > 1 else found[0]
 
 
 def integers(value: object, what: str, least: int, most: int = MOST) -> tuple[int, ...]:

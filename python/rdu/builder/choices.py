@@ -8,7 +8,7 @@ import numpy.typing as npt
 from ..errors import GraphError
 from . import checks
 from .parts import Choice, Stream, Unit
-from .phases import Plan, Row, end, rate
+from .phases import Plan, Row, end, first, rate
 
 SWITCH, SELECT, GATE, MERGE = "switch", "select", "gate", "merge"
 
@@ -35,8 +35,8 @@ def plan(unit: Unit, choice: Choice) -> Plan:
         ways = [([at], list(everything)) for at in data]
     rows = [
         Row(
-            unit.ii[0],
-            unit.latency[0],
+            first(unit.ii),
+            first(unit.latency),
             tuple(count if at in inputs or at == control else 0 for at, count in enumerate(takes)),
             tuple(count if at in outputs else 0 for at, count in enumerate(sends)),
         )

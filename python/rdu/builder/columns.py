@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from .. import _core
 from .parts import Function, Stream, Unit
-from .phases import Nest, Plan, rate
+from .phases import Nest, Plan, first, rate
 
 Column = npt.NDArray[np.int64]
 # Index of the unit; (ii, latency, consume, produce) for each phase; nest; control input (-1: first come).
@@ -28,8 +29,8 @@ def program(
     unit_columns = (
         [unit.name for unit in units],
         _column([-1 if count is None else count for count in firings]),
-        _column([unit.ii[0] for unit in units]),
-        _column([unit.latency[0] for unit in units]),
+        _column([first(unit.ii) for unit in units]),
+        _column([first(unit.latency) for unit in units]),
     )
     stream_columns = (
         [stream.name for stream in streams],
@@ -54,7 +55,8 @@ def program(
 
 
 def _column(numbers: Iterable[int]) -> Column:
-    return np.array(numbers, dtype=np.int64)
+    # An array.array reads a list several times as fast as NumPy does.
+    return np.frombuffer(array("q", numbers), dtype=np.int64)
 
 
 def _special(at: int, plan: Plan, firings: int | None) -> Special:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 
 from ..errors import GraphError
@@ -11,7 +10,7 @@ from .parts import SOURCE, Stream, Unit
 from .phases import Plan, counts, firings_for, moved, row, total
 
 
-def firings(units: list[Unit], plans: Mapping[int, Plan]) -> list[int | None]:
+def firings(units: list[Unit], streams: list[Stream], plans: Mapping[int, Plan]) -> list[int | None]:
     """Firings of every unit; None is open: as long as tokens come, behind a unit whose firings data decide.
 
     Initial tokens are taken first, so that as many tokens stay behind at the end.
@@ -26,20 +25,12 @@ def firings(units: list[Unit], plans: Mapping[int, Plan]) -> list[int | None]:
             found[unit.at] = _firings_of_nest(unit, plans[unit.at])
         elif unit.choice is not None:
             found[unit.at] = None if unit.choice.decisions is None else len(unit.choice.decisions)
-    _open(units, plans, found)
-    ready = deque(found)
-    while ready:
-        at = ready.popleft()
-        for stream in units[at].outputs:
-            target = stream.target.at
-            if target not in found:
-                tokens = _sent(stream, plans, found)
-                if tokens is not None:
-                    found[target] = _firings_of_consumer(stream, tokens)
-                    ready.append(target)
-    for unit in units:
-        if unit.at not in found:
-            raise GraphError(f"unit {unit.name!r}: its firings follow from no input; give firings=...")
+    if len(found) < len(units):
+        _open(units, plans, found)
+        _follow(streams, plans, found)
+    if len(found) < len(units):
+        name = next(unit.name for unit in units if unit.at not in found)
+        raise GraphError(f"unit {name!r}: its firings follow from no input; give firings=...")
     return [found[unit.at] for unit in units]
 
 
@@ -51,8 +42,7 @@ def _open(units: list[Unit], plans: Mapping[int, Plan], found: dict[int, int | N
             target = stream.target
             if target.at in found or _sent(stream, plans, found) is not None:
                 continue
-            plan = plans.get(target.at)
-            if plan is not None:
+            if target.at in plans:
                 raise GraphError(
                     f"unit {target.name!r} fires as long as {stream.source.name!r} sends, which data decide, and such "
                     f"a unit cannot have lists of numbers; give firings=... or single numbers"
@@ -61,10 +51,37 @@ def _open(units: list[Unit], plans: Mapping[int, Plan], found: dict[int, int | N
             ready.append(target.at)
 
 
+def _follow(streams: list[Stream], plans: Mapping[int, Plan], found: dict[int, int | None]) -> None:
+    """From producers with a count to consumers without; most programs are described in that order already."""
+    waiting: dict[int, list[Stream]] = {}
+    for first in streams:
+        if first.source.at not in found:
+            waiting.setdefault(first.source.at, []).append(first)
+            continue
+        if first.target.at in found:
+            continue
+        ready = [first]
+        while ready:
+            stream = ready.pop()
+            target = stream.target.at
+            if target in found:
+                continue
+            if stream.produce is stream.consume is None and stream.source.at not in plans:
+                found[target] = found[stream.source.at]
+            elif (tokens := _sent(stream, plans, found)) is not None:
+                found[target] = _firings_of_consumer(stream, tokens)
+            else:
+                continue
+            if target in waiting:
+                ready += waiting.pop(target)
+
+
 def _sent(stream: Stream, plans: Mapping[int, Plan], found: Mapping[int, int | None]) -> int | None:
     """Tokens that a stream carries in the whole run; None where only a run tells."""
     unit = stream.source
     count, plan = found[unit.at], plans.get(unit.at)
+    if plan is None and count is not None:
+        return moved(stream.produce, count)
     if unit.choice is not None and plan is not None:
         return choices.sent(unit.choice, plan, stream.output, count)
     if count is None:

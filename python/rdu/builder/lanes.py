@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..errors import GraphError
 from . import choices
@@ -46,18 +46,18 @@ def _rule(unit: Unit) -> str:
     return {SOURCE: "none", SINK: "none", ROUTE: "same"}.get(unit.role or "") or RULES[unit.role or ""].lanes
 
 
-def _inputs(unit: Unit, plans: Mapping[int, Plan]) -> list[Stream]:
+def _inputs(unit: Unit, plans: Mapping[int, Plan]) -> Sequence[Stream]:
     """The inputs whose values go into the outputs."""
     return choices.data_inputs(unit, plans[unit.at]) if unit.choice is not None else unit.inputs
 
 
-def _equal(unit: Unit, plans: Mapping[int, Plan]) -> list[Stream]:
+def _equal(unit: Unit, plans: Mapping[int, Plan]) -> Sequence[Stream]:
     """The streams of a unit that must be of one width."""
     rule, inputs = _rule(unit), _inputs(unit, plans)
     if rule == "same":
-        return inputs + unit.outputs
+        return [*inputs, *unit.outputs]
     if rule == "first":
-        return inputs[:1] + unit.outputs
+        return [*inputs[:1], *unit.outputs]
     return inputs if rule == "one" else []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -54,22 +55,17 @@ class Plan:
         return whole + _fires(self.order[:rest])
 
 
-def plain(unit: Unit) -> bool:
-    """Every firing is like the others, so that single numbers say all of it."""
-    return unit.phases is None and unit.choice is None and not _lists(unit)
-
-
 def row(unit: Unit) -> Row:
     """The one phase of a plain unit."""
     consume = tuple(rate(stream.consume) for stream in unit.inputs)
-    return Row(unit.ii[0], unit.latency[0], consume, tuple(rate(stream.produce) for stream in unit.outputs))
+    return Row(first(unit.ii), first(unit.latency), consume, tuple(rate(stream.produce) for stream in unit.outputs))
 
 
 def cyclic(unit: Unit) -> Plan:
     """One full cycle of a unit: all its lists, each repeated up to their common length."""
     ends = [*(stream.consume or checks.ONE for stream in unit.inputs)]
     ends += [stream.produce or checks.ONE for stream in unit.outputs]
-    lists = [unit.ii, unit.latency, *ends]
+    lists = [_several(unit.ii), _several(unit.latency), *ends]
     length = math.lcm(*map(len, lists))
     if length > MOST_PHASES:
         lengths = ", ".join(str(n) for n in sorted(set(map(len, lists))))
@@ -111,6 +107,11 @@ def total(nest: Nest) -> int:
     return sum((1 if isinstance(body, int) else total(body)) * (times or 0) for body, times in nest)
 
 
+def first(numbers: int | tuple[int, ...]) -> int:
+    """The number of a plain unit."""
+    return numbers if isinstance(numbers, int) else numbers[0]
+
+
 def rate(rates: tuple[int, ...] | None) -> int:
     """Tokens of each firing where they are always the same."""
     return 1 if rates is None else rates[0]
@@ -137,7 +138,7 @@ def firings_for(rates: tuple[int, ...] | None, tokens: int) -> int | None:
     return None
 
 
-def end(unit: Unit, streams: list[Stream], key: str, what: str) -> int:
+def end(unit: Unit, streams: Sequence[Stream], key: str, what: str) -> int:
     """The index of the end that ``key`` names: by its stream, or by the unit at the other side."""
     side = streams is unit.inputs
     for at, stream in enumerate(streams):
@@ -154,16 +155,11 @@ def end(unit: Unit, streams: list[Stream], key: str, what: str) -> int:
     return found[0]
 
 
-def _lists(unit: Unit) -> bool:
-    return (
-        len(unit.ii) > 1
-        or len(unit.latency) > 1
-        or any(stream.consume is not None and len(stream.consume) > 1 for stream in unit.inputs)
-        or any(stream.produce is not None and len(stream.produce) > 1 for stream in unit.outputs)
-    )
+def _several(numbers: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (numbers,) if isinstance(numbers, int) else numbers
 
 
-def _resolved(unit: Unit, key: str, streams: list[Stream]) -> list[tuple[int, ...]]:
+def _resolved(unit: Unit, key: str, streams: Sequence[Stream]) -> list[tuple[int, ...]]:
     """Tokens at each of ``streams``, phase by phase."""
     given = [stream.consume if key == "consume" else stream.produce for stream in streams]
     for stream, rates in zip(streams, given, strict=True):

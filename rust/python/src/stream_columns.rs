@@ -80,6 +80,8 @@ fn streams_of(py: Python<'_>, units: &mut [Unit], plain: &[bool], columns: Strea
     ];
     check_lengths(py, "stream", names.len(), &columns)?;
     let [source, target, capacity, latency, credit, initial, lanes, produce, consume] = columns;
+    reserve(units, plain, source, |phase| &mut phase.produce);
+    reserve(units, plain, target, |phase| &mut phase.consume);
     let mut ends = vec![(0, 0); units.len()];
     let mut streams = Vec::with_capacity(names.len());
     for (at, name) in names.into_iter().enumerate() {
@@ -109,6 +111,19 @@ fn streams_of(py: Python<'_>, units: &mut [Unit], plain: &[bool], columns: Strea
         });
     }
     Ok(streams)
+}
+
+/// Room for exactly the ends that a unit has: most have one or two, and there may be many units.
+fn reserve(units: &mut [Unit], plain: &[bool], ends: &[i64], side: fn(&mut Phase) -> &mut Ends) {
+    let mut counts = vec![0; units.len()];
+    for &unit in ends {
+        if let Some(count) = counts.get_mut(unit as usize) {
+            *count += 1;
+        }
+    }
+    for ((unit, count), _) in units.iter_mut().zip(counts).zip(plain).filter(|(_, plain)| **plain) {
+        side(&mut unit.phases[0]).reserve_exact(count);
+    }
 }
 
 fn check_lengths(py: Python<'_>, kind: &str, count: usize, columns: &[&[i64]]) -> PyResult<()> {
