@@ -65,7 +65,7 @@ const GRAPHS: &[Graph] = &[
         beyond: None,
     },
     peer("adder-tree", |tokens| graphs::adder_tree(1024, tokens), 1 << 12, 20.0 * 8.1, 11),
-    peer("broadcast-chain", |tokens| graphs::broadcast_chain(16, tokens), 1 << 20, 20.0 * 15.1, 16),
+    peer("broadcast-chain", |tokens| graphs::broadcast_chain(16, tokens), 1 << 20, 20.0 * 15.5, 16),
     peer("mesh", |tokens| graphs::mesh(32, tokens), 1 << 12, 20.0 * 7.8, 64),
 ];
 
