@@ -1,8 +1,8 @@
 //! Many firings of one unit at once: the passes of the recurrence, and what follows from the starts.
 
 use super::Engine;
-use super::body::{CHUNK, Each};
-use super::lane::{lift, put};
+use super::body::{Body, CHUNK, Each};
+use super::lane::Lane;
 use super::values::compute;
 use crate::engine::Decisions;
 use crate::error::RunError;
@@ -14,7 +14,8 @@ pub(super) struct Scratch {
     /// When tokens of other units are there, and those of memory.
     data: [i64; CHUNK],
     memory: [i64; CHUNK],
-    starts: [i64; CHUNK],
+    /// Starts, behind one place for the start before them.
+    starts: [i64; CHUNK + 1],
     /// Starts + ii.
     ends: [i64; CHUNK],
     /// Where transfers go.
@@ -24,7 +25,7 @@ pub(super) struct Scratch {
 impl Scratch {
     pub(super) fn new() -> Box<Self> {
         let none = [0; CHUNK];
-        Box::new(Scratch { data: none, memory: none, starts: none, ends: none, addresses: Vec::new() })
+        Box::new(Scratch { data: none, memory: none, starts: [0; CHUNK + 1], ends: none, addresses: Vec::new() })
     }
 }
 
@@ -37,7 +38,8 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
         let next = actor.place.next;
         let Scratch { data, memory, starts, ends, .. } = &mut **scratch;
         let (data, memory) = (&mut data[..firings], &mut memory[..firings]);
-        let (starts, ends) = (&mut starts[..firings], &mut ends[..firings]);
+        let (chained, ends) = (&mut starts[..firings + 1], &mut ends[..firings]);
+        let starts = &mut chained[1..];
 
         // When everything is there that a firing waits for, ...
         data.fill(0);
@@ -64,7 +66,8 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
         let before = actor.ready;
         let busy = match &body.ii {
             Each::Same(ii) => {
-                actor.ready = chain(starts, before, *ii);
+                actor.ready = chain(chained, before, *ii);
+                let starts = &chained[1..];
                 ends.iter_mut().zip(&*starts).for_each(|(end, start)| *end = start + ii);
                 ii * firings as i64
             }
@@ -74,6 +77,7 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
                 iis.iter().sum()
             }
         };
+        let starts = &chained[1..];
         let last = match &body.latency {
             Each::Same(latency) => starts[firings - 1] + latency,
             Each::Table(latencies) => {
@@ -118,39 +122,25 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
     pub(super) fn fire_plain(&mut self, at: usize, body: usize, firings: usize, ii: i64, latency: i64) {
         let Self { bodies, lanes, times, actors, scratch, ready, .. } = self;
         let (body, actor) = (&bodies[body], &mut actors[at]);
-        let Scratch { data, starts, .. } = &mut **scratch;
-        let (data, starts) = (&mut data[..firings], &mut starts[..firings]);
-        let told_apart = !body.consume.is_empty() && !body.produce.is_empty();
-        let tokens = if told_apart { &mut *data } else { &mut *starts };
-        match body.consume.split_first() {
-            None if body.produce.is_empty() => starts.fill(0),
-            None => {}
-            Some((first, rest)) => {
-                copy(tokens, lanes[first.lane].plain_tokens(times, firings));
-                rest.iter().for_each(|end| raise(tokens, lanes[end.lane].plain_tokens(times, firings)));
-            }
-        }
-        if let Some((first, rest)) = body.produce.split_first() {
-            let space = lanes[first.lane].plain_space(times, firings);
-            if told_apart {
-                raise_to(starts, data, space)
-            } else {
-                copy(starts, space)
-            }
-            rest.iter().for_each(|end| raise(starts, lanes[end.lane].plain_space(times, firings)));
-        }
+        let Scratch { data, memory, starts, .. } = &mut **scratch;
+        let (data, chained) = (&mut data[..firings], &mut starts[..firings + 1]);
+        latest(body, lanes, times, true, data, &mut chained[1..]);
         let before = actor.ready;
-        let ready_after = chain(starts, before, ii);
-        let busy = ii * firings as i64;
-        let waited = ready_after - before - busy;
-        if waited > 0 && !body.produce.is_empty() {
-            actor.space += if told_apart { late_evenly(data, starts, before, ii) } else { waited };
-        }
-        actor.ready = ready_after;
-        actor.end = actor.end.max(ready_after - ii + ii.max(latency));
-        actor.busy += busy;
+        actor.ready = chain(chained, before, ii);
+        let starts = &chained[1..];
+        actor.end = actor.end.max(actor.ready - ii + ii.max(latency));
+        actor.busy += ii * firings as i64;
         if actor.firings == 0 {
             actor.first = starts[0];
+        }
+        let waited = actor.ready - before - ii * firings as i64;
+        if waited > 0 && !body.produce.is_empty() {
+            actor.space += if body.consume.is_empty() {
+                waited
+            } else {
+                latest(body, lanes, times, false, &mut memory[..firings], data);
+                late_evenly(data, starts, before, ii)
+            };
         }
         for end in &body.consume {
             let lane = &mut lanes[end.lane];
@@ -191,7 +181,7 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
             for firing in 0..firings {
                 let number = body.actions[(next + firing) % body.actions.len()];
                 let action = &program.actions[number];
-                let cycle = (scratch.starts[firing] as u64) + action.latency;
+                let cycle = (scratch.starts[firing + 1] as u64) + action.latency;
                 let (address, oldest) = door.issue(unit, self.bound, action.transfer.unwrap_or(0), number, cycle);
                 scratch.addresses.push(address);
                 if oldest && let Some((request, _)) = door.asked.front() {
@@ -219,7 +209,7 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
             let lane = &mut lanes[end.lane];
             // The tokens of a load leave when memory answers.
             let leave = (!body.transfer).then_some(&body.latency);
-            lane.produce(times, end, next, &scratch.starts[..firings], leave);
+            lane.produce(times, end, next, &scratch.starts[1..firings + 1], leave);
             ready.insert(lane.to);
         }
         let length = body.actions.len();
@@ -232,7 +222,7 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
         let mut ready = before;
         for firing in 0..firings {
             let action = &self.program.actions[body.actions[(actor.place.next + firing) % body.actions.len()]];
-            let start = scratch.starts[firing];
+            let start = scratch.starts[firing + 1];
             let wait = match start {
                 _ if start == ready => State::Busy,
                 _ if scratch.data[firing] == start => State::Data,
@@ -277,49 +267,75 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
     }
 }
 
-/// Sets `to` to successive times plus `add`.
+/// When the tokens of a plain body's next firings are there, and with `space` their slots too, in `out`.
 #[inline(always)]
-fn copy(to: &mut [i64], (one, two, add): (&[i64], &[i64], i64)) {
-    let (to_one, to_two) = to.split_at_mut(one.len());
-    put(to_one, one, add);
-    if !two.is_empty() {
-        put(to_two, two, add);
+fn latest<'a>(
+    body: &Body,
+    lanes: &[Lane],
+    times: &[i64],
+    space: bool,
+    mut other: &'a mut [i64],
+    mut out: &'a mut [i64],
+) {
+    let (tokens, slots) = (body.consume.len(), if space { body.produce.len() } else { 0 });
+    let count = out.len();
+    if tokens + slots == 0 {
+        return out.fill(0);
     }
-}
-
-/// Raises `to` to successive times plus `add`.
-#[inline(always)]
-fn raise(to: &mut [i64], (one, two, add): (&[i64], &[i64], i64)) {
-    let (to_one, to_two) = to.split_at_mut(one.len());
-    lift(to_one, one, add);
-    if !two.is_empty() {
-        lift(to_two, two, add);
+    // Each pass reads what the one before wrote; the last one writes to `out`.
+    if (tokens + slots) % 2 == 0 {
+        std::mem::swap(&mut out, &mut other);
     }
-}
-
-/// Sets `to` to the later of `than` and successive times plus `add`.
-#[inline(always)]
-fn raise_to(to: &mut [i64], than: &[i64], (one, two, add): (&[i64], &[i64], i64)) {
-    let pass = |to: &mut [i64], than: &[i64], from: &[i64]| {
-        for ((to, than), from) in to.iter_mut().zip(than).zip(from) {
-            *to = (*than).max(from + add);
+    for pass in 0..tokens + slots {
+        let span = match pass.checked_sub(tokens) {
+            None => lanes[body.consume[pass].lane].plain_tokens(times, count),
+            Some(slot) => lanes[body.produce[slot].lane].plain_space(times, count),
+        };
+        if pass == 0 {
+            span.put(out)
+        } else {
+            span.later(other, out)
         }
-    };
-    let (to_one, to_two) = to.split_at_mut(one.len());
-    let (than_one, than_two) = than.split_at(one.len());
-    pass(to_one, than_one, one);
-    if !two.is_empty() {
-        pass(to_two, than_two, two);
+        std::mem::swap(&mut out, &mut other);
     }
 }
 
-/// Raises each start to the end of the firing before, `ii` after its start; returns the end of the last.
+/// Raises each start, from the second place of `starts` on, to the end of the firing before, `ii` after its start; returns
+/// the end of the last.
 #[inline(always)]
 fn chain(starts: &mut [i64], before: i64, ii: i64) -> i64 {
-    starts.iter_mut().fold(before, |ready, start| {
+    // Mostly either each firing has ended when the next can start, or all could have started long ago. Both are seen
+    // many firings at a time; the rest goes one by one.
+    let count = starts.len() - 1;
+    starts[0] = before - ii;
+    let (last, next) = (&starts[..count], &starts[1..]);
+    // Times are far from the ends of their range, so a difference has the right sign.
+    let mut signs = 0;
+    for at in 0..count {
+        signs |= next[at] - last[at] - ii;
+    }
+    if signs >= 0 {
+        return starts[count] + ii;
+    }
+    let (mut ready, mut signs) = (before, 0);
+    for &start in &starts[1..] {
+        signs |= ready - start;
+        ready += ii;
+    }
+    if signs >= 0 {
+        let mut ready = before;
+        for start in &mut starts[1..] {
+            *start = ready;
+            ready += ii;
+        }
+        return ready;
+    }
+    let mut ready = before;
+    for start in &mut starts[1..] {
         *start = (*start).max(ready);
-        *start + ii
-    })
+        ready = *start + ii;
+    }
+    ready
 }
 
 /// The same where each firing has its own interval.
@@ -355,7 +371,10 @@ fn late_of_three(data: &[i64], memory: &[i64], starts: &[i64], ends: &[i64], bef
 /// `late` where every firing is busy for `ii`.
 #[inline(always)]
 fn late_evenly(data: &[i64], starts: &[i64], before: i64, ii: i64) -> i64 {
-    let wait = |data: i64, start: i64, ready: i64| if data < start { start - ready } else { 0 };
-    let rest = data[1..].iter().zip(&starts[1..]).zip(starts);
-    wait(data[0], starts[0], before) + rest.map(|((&data, &start), &last)| wait(data, start, last + ii)).sum::<i64>()
+    let mut sum = if data[0] < starts[0] { starts[0] - before } else { 0 };
+    let (data, next, last) = (&data[1..], &starts[1..], &starts[..starts.len() - 1]);
+    for at in 0..data.len().min(next.len()).min(last.len()) {
+        sum += if data[at] < next[at] { next[at] - last[at] - ii } else { 0 };
+    }
+    sum
 }

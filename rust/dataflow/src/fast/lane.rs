@@ -3,7 +3,7 @@
 //! A track has one entry for each *grain* of tokens that its unit moves at once, so that a firing writes one entry
 //! however many tokens it moves. The tracks of all lanes lie in one array of times.
 
-use super::body::{Each, Grains, Use};
+use super::body::{CHUNK, Each, Grains, Use};
 use crate::stream::Stream;
 
 /// A ring of timestamps in the array of times; its length is a power of two.
@@ -67,12 +67,16 @@ impl Track {
         self.base + (entry as usize & self.mask)
     }
 
-    /// `count` entries from `entry` on as two ranges of the array of times.
+    /// `count` entries from `entry` on.
     #[inline(always)]
-    fn ranges(&self, entry: i64, count: usize) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
+    fn span<'a>(&self, times: &'a [i64], entry: i64, count: usize, add: i64) -> Span<'a> {
         let at = entry as usize & self.mask;
-        let first = count.min(self.mask + 1 - at);
-        (self.base + at..self.base + at + first, self.base..self.base + count - first)
+        let room = self.mask + 1 - at;
+        let from = self.base + at;
+        if count <= room {
+            return Span { one: &times[from..from + count], two: &[], add };
+        }
+        Span { one: &times[from..from + room], two: &times[self.base..self.base + count - room], add }
     }
 
     /// Raises each of `out` to the time of tokens `first`, `first + step`, ... plus `add`.
@@ -80,12 +84,10 @@ impl Track {
     fn raise(&self, times: &[i64], first: i64, step: u64, add: i64, out: &mut [i64]) {
         let mut walk = Walk::new(first, step, self.grain);
         if step == self.grain {
-            let (one, two) = self.ranges(walk.entry, out.len());
-            let (out_one, out_two) = out.split_at_mut(one.len());
-            lift(out_one, &times[one], add);
-            if !two.is_empty() {
-                lift(out_two, &times[two], add);
-            }
+            let mut than = [0; CHUNK];
+            let than = &mut than[..out.len()];
+            than.copy_from_slice(out);
+            self.span(times, walk.entry, out.len(), add).later(than, out);
         } else {
             for out in out {
                 *out = (*out).max(times[self.index(walk.next())] + add);
@@ -119,11 +121,14 @@ impl Track {
     /// Appends one entry for each of `at`.
     #[inline(always)]
     fn extend(&mut self, times: &mut [i64], at: &[i64], add: i64) {
-        let (one, two) = self.ranges(self.entries, at.len());
-        let (at_one, at_two) = at.split_at(one.len());
-        put(&mut times[one], at_one, add);
-        if !two.is_empty() {
-            put(&mut times[two], at_two, add);
+        let first = self.entries as usize & self.mask;
+        let room = self.mask + 1 - first;
+        let to = self.base + first;
+        if at.len() <= room {
+            put(&mut times[to..to + at.len()], at, add);
+        } else {
+            put(&mut times[to..to + room], &at[..room], add);
+            put(&mut times[self.base..self.base + at.len() - room], &at[room..], add);
         }
         self.entries += at.len() as i64;
     }
@@ -139,19 +144,65 @@ impl Track {
     }
 }
 
-/// Raises each of `out` to a time plus `add`.
-#[inline(always)]
-pub(crate) fn lift(out: &mut [i64], from: &[i64], add: i64) {
-    for (out, from) in out.iter_mut().zip(from) {
-        *out = (*out).max(from + add);
+/// Successive entries of a track, around its end, and what to add to them.
+pub(crate) struct Span<'a> {
+    one: &'a [i64],
+    two: &'a [i64],
+    add: i64,
+}
+
+impl Span<'_> {
+    /// Sets `out` to the times.
+    #[inline(always)]
+    pub(crate) fn put(&self, out: &mut [i64]) {
+        let (out_one, out_two) = out.split_at_mut(self.one.len());
+        put(out_one, self.one, self.add);
+        if !self.two.is_empty() {
+            put(out_two, self.two, self.add);
+        }
+    }
+
+    /// Sets `out` to the later of `than` and the times. Raising in place would be a conditional store for each firing.
+    #[inline(always)]
+    pub(crate) fn later(&self, than: &[i64], out: &mut [i64]) {
+        let (out_one, out_two) = out.split_at_mut(self.one.len());
+        let (than_one, than_two) = than.split_at(self.one.len());
+        later(out_one, than_one, self.one, self.add);
+        if !self.two.is_empty() {
+            later(out_two, than_two, self.two, self.add);
+        }
+    }
+
+    /// Whether any of these times is later than that of `than` in the same place.
+    #[inline(always)]
+    fn any_later(&self, than: &Span) -> bool {
+        if self.two.is_empty() && than.two.is_empty() {
+            return any_later(self.one, than.one);
+        }
+        // Three runs between the ends of the two tracks.
+        let (first, second) = (self.one.len().min(than.one.len()), self.one.len().max(than.one.len()));
+        any_later(&self.one[..first], &than.one[..first])
+            | match self.one.len() > first {
+                true => any_later(&self.one[first..second], &than.two[..second - first]),
+                false => any_later(&self.two[..second - first], &than.one[first..second]),
+            }
+            | any_later(&self.two[second - self.one.len()..], &than.two[second - than.one.len()..])
     }
 }
 
-/// Sets each of `to` to a time plus `add`.
 #[inline(always)]
-pub(crate) fn put(to: &mut [i64], from: &[i64], add: i64) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = from + add;
+fn later(out: &mut [i64], than: &[i64], from: &[i64], add: i64) {
+    let (than, from) = (&than[..out.len()], &from[..out.len()]);
+    for at in 0..out.len() {
+        out[at] = than[at].max(from[at] + add);
+    }
+}
+
+#[inline(always)]
+fn put(to: &mut [i64], from: &[i64], add: i64) {
+    let from = &from[..to.len()];
+    for at in 0..to.len() {
+        to[at] = from[at] + add;
     }
 }
 
@@ -263,18 +314,16 @@ impl Lane {
         }
     }
 
-    /// For a plain end: when the next tokens are visible, as two slices of successive entries and what to add.
+    /// For a plain end: when the next tokens are visible.
     #[inline(always)]
-    pub(crate) fn plain_tokens<'a>(&self, times: &'a [i64], count: usize) -> (&'a [i64], &'a [i64], i64) {
-        let (one, two) = self.made.ranges(self.consumed as i64 - self.initial, count);
-        (&times[one], &times[two], self.delay)
+    pub(crate) fn plain_tokens<'a>(&self, times: &'a [i64], count: usize) -> Span<'a> {
+        self.made.span(times, self.consumed as i64 - self.initial, count, self.delay)
     }
 
     /// For a plain end: when the next slots are free.
     #[inline(always)]
-    pub(crate) fn plain_space<'a>(&self, times: &'a [i64], count: usize) -> (&'a [i64], &'a [i64], i64) {
-        let (one, two) = self.freed.ranges(self.taken as i64 - self.capacity as i64, count);
-        (&times[one], &times[two], 0)
+    pub(crate) fn plain_space<'a>(&self, times: &'a [i64], count: usize) -> Span<'a> {
+        self.freed.span(times, self.taken as i64 - self.capacity as i64, count, 0)
     }
 
     /// For a plain end: firings that start at `starts` and are busy for `ii` consume a token each.
@@ -366,20 +415,16 @@ impl Lane {
         self.checked = self.checked.max(high - self.initial);
         let before = self.initial + self.checked - high;
         let count = (self.consumed as i64 - before).min(self.made.entries - self.checked);
-        let (mut made, mut freed, mut left) = (self.checked, before, count.max(0) as usize);
-        let mut over = false;
-        while left > 0 {
-            let (at, from) = (made as usize & self.made.mask, freed as usize & self.freed.mask);
-            let run = left.min(self.made.mask + 1 - at).min(self.freed.mask + 1 - from);
-            let made_times = &times[self.made.base + at..self.made.base + at + run];
-            let freed_times = &times[self.freed.base + from..self.freed.base + from + run];
-            over |= made_times.iter().zip(freed_times).fold(false, |over, (made, freed)| over | (freed > made));
-            (made, freed, left) = (made + run as i64, freed + run as i64, left - run);
+        if count <= 0 {
+            return;
         }
+        let made = self.made.span(times, self.checked, count as usize, 0);
+        let freed = self.freed.span(times, before, count as usize, 0);
+        let over = freed.any_later(&made);
         if over {
             self.check_each(times, false);
         } else {
-            self.checked = made;
+            self.checked += count;
         }
     }
 
@@ -414,4 +459,15 @@ impl Lane {
         }
         self.high * self.share + self.stuck
     }
+}
+
+#[inline(always)]
+fn any_later(these: &[i64], than: &[i64]) -> bool {
+    let than = &than[..these.len()];
+    // Times are far from the ends of their range, so a difference has the right sign.
+    let mut signs = 0;
+    for at in 0..these.len() {
+        signs |= than[at] - these[at];
+    }
+    signs < 0
 }

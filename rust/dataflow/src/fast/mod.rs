@@ -206,6 +206,25 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             let (number, next, body) = (body, self.actors[actor].place.next, &self.bodies[body]);
             let most = left.min(CHUNK as u64);
             let mut firings = most;
+            if let Some((ii, latency)) = body.plain
+                && !(VALUES || P::ON)
+            {
+                for end in &body.consume {
+                    firings = firings.min(self.lanes[end.lane].tokens());
+                }
+                for end in &body.produce {
+                    firings = firings.min(self.lanes[end.lane].space());
+                }
+                let again = firings == most || body.again;
+                if firings == 0 {
+                    return Ok(());
+                }
+                self.fire_plain(actor, number, firings as usize, ii, latency);
+                if !again {
+                    return Ok(());
+                }
+                continue;
+            }
             for end in &body.consume {
                 firings = firings.min(end.firings(next, self.lanes[end.lane].tokens()));
             }
@@ -221,13 +240,7 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             if firings == 0 {
                 return Ok(());
             }
-            if let Some((ii, latency)) = body.plain
-                && !(VALUES || P::ON)
-            {
-                self.fire_plain(actor, number, firings as usize, ii, latency);
-            } else {
-                self.fire(actor, number, firings as usize)?;
-            }
+            self.fire(actor, number, firings as usize)?;
             if !again {
                 return Ok(());
             }
