@@ -86,6 +86,34 @@ def test_two_streams_that_are_too_short_are_both_named() -> None:
     assert "capacity 3 on 'first' and capacity 3 on 'second' would free it" in str(error)
 
 
+def detour(stages: int, tokens: int, capacity: int) -> rdu.builder.StreamProgram:
+    """A way through so many stages of one slot each, beside one that takes all tokens at once."""
+    b = rdu.Builder()
+    b.unit("fork", firings=2 * tokens)
+    b.unit("block", firings=2)
+    b.unit("join", firings=2 * tokens)
+    b.stream("fork", "block", consume=tokens, capacity=tokens)
+    b.stream("block", "join", produce=tokens, capacity=tokens)
+    ends = ["fork", *(f"stage{at}" for at in range(stages)), "join"]
+    for name in ends[1:-1]:
+        b.unit(name, firings=2 * tokens)
+    for source, target in itertools.pairwise(ends):
+        b.stream(source, target, capacity=capacity if source == "fork" else 1)
+    return b.build()
+
+
+def test_slots_that_many_streams_could_have_are_given_to_few() -> None:
+    """Too many ways to share out the slots to try them all: found is one that none can be taken from."""
+    error = deadlock(detour(stages=5, tokens=64, capacity=1))
+    assert error.capacities == {"fork->stage0": 59}
+    assert detour(5, 64, capacity=59).run().cycles > 0
+    deadlock(detour(5, 64, capacity=58))
+
+
+def test_a_stream_that_lacks_a_million_slots_is_told_at_once() -> None:
+    assert deadlock(detour(stages=0, tokens=10**6, capacity=1)).capacities == {"fork->join": 10**6}
+
+
 def selected(left: int) -> rdu.builder.StreamProgram:
     """A select that takes three from the left and two from the right."""
     b = rdu.Builder()

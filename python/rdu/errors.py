@@ -52,9 +52,9 @@ class DeadlockError(RunError):
         The circle of waiting: ``units[i]`` waits on ``streams[i]`` for ``units[i + 1]`` (the last for the first). Where a
         unit waits for one that has finished there is no circle but a chain, and the last waits for that one.
     capacities : dict of str to int, or None
-        Capacities of streams, by name, that would free it, as small in sum as can be. Empty where no capacity does:
-        then one of ``streams`` needs tokens. None where that is not known: data decide what fires, or the search for
-        the capacities was given up.
+        Capacities of streams, by name, that would free it: the smallest in sum, or where finding these would take too
+        long, some that are enough. Empty where no capacity does: then one of ``streams`` needs tokens. None where that
+        is not known: data decide what fires, or the search was given up.
     """
 
     def __init__(

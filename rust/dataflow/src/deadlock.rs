@@ -3,7 +3,7 @@
 
 use crate::error::{RunError, Waiting};
 use crate::program::{Bound, Program};
-use crate::remedy::{BUDGET, Remedy};
+use crate::remedy::{Remedy, remedy};
 use crate::unit::Choice;
 
 /// What a blocked unit waits for.
@@ -56,8 +56,8 @@ pub(crate) fn explain(program: &Program, waits: &[Option<Wait>], firings: &[u64]
 
 /// Adds to a deadlock what frees it; `tapes` has what data-dependent units choose, where that is known.
 pub(crate) fn advised(mut error: RunError, bound: &Bound, tapes: &[Vec<u32>]) -> RunError {
-    if let RunError::Deadlock { firings, remedy: remedy @ None, .. } = &mut error {
-        *remedy = crate::remedy::remedy(bound, firings, tapes, BUDGET);
+    if let RunError::Deadlock { firings, remedy: found @ None, .. } = &mut error {
+        *found = remedy(bound, firings, tapes);
     }
     error
 }

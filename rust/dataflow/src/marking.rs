@@ -52,23 +52,33 @@ impl<'a> Marking<'a> {
         Some(Marking { bound, cursors, tapes, fired: firings.to_vec(), held, capacities })
     }
 
-    /// Lets `unit`, and all that this lets, fire as often as they can; false when the budget of firings ran out. Firings
-    /// of one phase in a row count as one.
-    pub fn run(&mut self, unit: usize, budget: &mut u64) -> bool {
+    /// Lets `unit`, and all that this lets, fire as often as they can; false when the work ran out. Firings of one phase in
+    /// a row count as one.
+    pub fn run(&mut self, unit: usize, work: &mut u64) -> bool {
+        let program = self.bound.program;
         let mut ready = vec![unit];
         while let Some(unit) = ready.pop() {
+            let ends = program.inputs(unit).len() + program.outputs(unit).len();
             let mut fired = false;
-            while self.wait(unit).is_none() && self.fire(unit) {
-                fired = true;
-                match budget.checked_sub(1) {
-                    Some(left) => *budget = left,
+            loop {
+                match work.checked_sub(1 + ends as u64 / 4) {
+                    Some(left) => *work = left,
                     None => return false,
                 }
+                if self.wait(unit).is_some() || !self.fire(unit) {
+                    break;
+                }
+                fired = true;
             }
             if fired {
-                let program = self.bound.program;
-                ready.extend(program.inputs(unit).iter().map(|&stream| program.streams[stream].from.0));
-                ready.extend(program.outputs(unit).iter().map(|&stream| program.streams[stream].to.0));
+                let sources = program.inputs(unit).iter().map(|&stream| program.streams[stream].from.0);
+                let targets = program.outputs(unit).iter().map(|&stream| program.streams[stream].to.0);
+                for other in sources.chain(targets) {
+                    // Many streams may lead to one unit.
+                    if ready.last() != Some(&other) {
+                        ready.push(other);
+                    }
+                }
             }
         }
         true
