@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 import numpy.typing as npt
 
@@ -11,13 +12,14 @@ from . import checks, choices, columns, inference, lanes, operators, phases
 from . import nest as nests
 from .labels import Labels
 from .nest import Loop, Phase
-from .parts import ROUTE, SINK, SOURCE, Choice, Function, Stream, Unit, attach
+from .parts import ROUTE, SINK, SOURCE, Choice, Function, Stream, StreamRow, Unit, UnitRow, attach
+from .parts import Rates as Entries
 from .phases import Plan
 from .program import StreamProgram
 
 Rates = int | list[int] | tuple[int, ...]
 
-# A stream whose numbers are whole and below this needs no closer look; programs may have 100 000 of them.
+# A unit or stream whose numbers are whole and below this needs no closer look; programs may have 100 000 of them.
 _FEW = 1 << 32
 _TARGET = "a stream's target: unit"
 
@@ -39,8 +41,11 @@ class Builder:
     """
 
     def __init__(self) -> None:
-        self._units: dict[str, Unit] = {}
-        self._streams: dict[str, Stream] = {}
+        # Units by name, as numbers; what all of them have; and those that have more.
+        self._numbers: dict[str, int] = {}
+        self._rows: list[UnitRow] = []
+        self._units: dict[int, Unit] = {}
+        self._streams: dict[str, StreamRow] = {}
 
     def unit(
         self,
@@ -73,8 +78,8 @@ class Builder:
 
             For prototypes it may be a function. Each firing calls it with one float32 array (tokens, lanes) for each
             input, and it returns one such array for each output, or one for all of them. What it raises comes out of
-            :meth:`StreamProgram.run`. A call costs about 1.5 µs of host time beside its own work (the table's operators
-            cost some nanoseconds); ``benches/test_dataflow.py`` measures it.
+            :meth:`StreamProgram.run`. A call costs about 2 µs of host time beside its own work, an operator of
+            the table some nanoseconds; ``benches/test_dataflow.py`` measures it.
         phases, nest
             What it does in turns, instead of ``firings``, ``ii`` and ``latency``: phases by name (:func:`rdu.phase`)
             and the loops that run through them (:func:`rdu.loop`, the name of a phase, or a list of both). Nothing is
@@ -94,11 +99,20 @@ class Builder:
         >>> b.build().run().units["mac"].firings
         900
         """
+        plain = op is None and phases is None and nest is None and lanes is None
+        if (
+            plain
+            and type(name) is str
+            and type(ii) is type(latency) is int
+            and (firings is None or type(firings) is int)
+        ):
+            common = 0 < ii < _FEW and 0 <= latency < _FEW and (firings is None or 0 < firings < _FEW)
+            if common and name and name not in self._numbers and name.isascii():
+                self._numbers[name] = len(self._rows)
+                self._rows.append((firings, ii, latency))
+                return
         self._check_new(name)
         count = None if firings is None else checks.number(firings, "unit", name, "firings", 1)
-        if op is None and phases is None and nest is None and lanes is None:
-            self._add(name, count, ii, latency, None)
-            return
         if op is not None and not callable(op):
             what = f"unit {name!r}: op"
             op = checks.known(checks.name(op, what), operators.RULES, what)
@@ -273,13 +287,14 @@ class Builder:
             streams of a multicast are always named so.
         """
         try:
-            start, end = self._units[source], self._units[target]  # type: ignore[index]
+            start, end = self._numbers[source], self._numbers[target]  # type: ignore[index]
         except (KeyError, TypeError):
             # All are checked before the first is added, so that a refused call changes nothing.
             for one in self._targets(source, target, name):
                 self.stream(source, one, capacity, latency, credit, produce, consume, initial)
             return
-        name = self._new_stream(start.name, end.name, name)
+        plain = f"{source}->{target}"
+        name = plain if name is None and plain not in self._streams else self._new_stream(plain, name)
         common = type(capacity) is type(latency) is type(credit) is type(initial) is int
         if (
             not common
@@ -294,12 +309,12 @@ class Builder:
             initial = checks.number(initial, "stream", name, "initial", 0)
         sends = None if produce is None else checks.rates(produce, name, "produce")
         takes = None if consume is None else checks.rates(consume, name, "consume")
-        stream = Stream(name, len(self._streams), start, end, capacity, latency, credit, initial, sends, takes)
         if initial or sends is not None or takes is not None:
-            _check_capacity(stream)
-            start.cyclic |= sends is not None and len(sends) > 1
-            end.cyclic |= takes is not None and len(takes) > 1
-        self._streams[name] = stream
+            _check_capacity(name, capacity, initial, sends, takes)
+            for at, rates in ((start, sends), (end, takes)):
+                if rates is not None and len(rates) > 1:
+                    self._unit(at).cyclic = True
+        self._streams[name] = (start, end, capacity, latency, credit, initial, sends, takes)
 
     def build(self) -> StreamProgram:
         """Check the whole and return the program, which later changes of the builder leave alone.
@@ -310,46 +325,54 @@ class Builder:
             A stream does not balance (the target takes more than there is, or leaves more behind than fits), firings
             follow from nothing, or operators, rates and lanes do not fit together.
         """
-        if not self._units:
+        if not self._numbers:
             raise GraphError("the program has no units; add at least one with unit(...)")
-        units, streams = list(self._units.values()), list(self._streams.values())
-        valued = any(unit.role is not None and unit.role != ROUTE for unit in units)
-        if valued or not all(unit.plain for unit in units):
+        names, stream_names = tuple(self._numbers), tuple(self._streams)
+        if not self._units and (counts := inference.plain(self._rows, self._streams.values())) is not None:
+            core = columns.plain(names, self._rows, counts, self._streams)
+            return StreamProgram(core, Labels(names, stream_names, {}, {}, {}))
+        units = [self._units.get(at) or Unit(name, at, *self._rows[at], None) for name, at in self._numbers.items()]
+        streams = [
+            Stream(name, at, units[row[0]], units[row[1]], *row[2:])
+            for at, (name, row) in enumerate(self._streams.items())
+        ]
+        special = [unit for unit in units if unit.cyclic or unit.phases is not None or unit.choice is not None]
+        valued = any(map(_has_values, units))
+        if valued or special:
             attach(units, streams)
-        plans = {unit.at: _plan(unit) for unit in units if not unit.plain}
+        plans = {unit.at: _plan(unit) for unit in special}
         firings = inference.firings(units, streams, plans)
         widths = None
         if valued:
             operators.check(units, plans)
             widths = lanes.lanes(units, streams, plans)
-        choices.check_decided(units, values=widths is not None)
+        choices.check_decided(special, values=widths is not None)
         core = columns.program(units, streams, plans, firings, widths)
-        sinks = {unit.at: widths[unit.inputs[0].at] for unit in units if unit.role == SINK and widths is not None}
-        names = {at: plan.names for at, plan in plans.items() if plan.names}
-        kinds = {unit.at: unit.choice.kind for unit in units if unit.choice is not None}
-        return StreamProgram(core, Labels(tuple(self._units), tuple(self._streams), sinks, names, kinds))
+        sinks = {} if widths is None else {unit.at: widths[unit.inputs[0].at] for unit in units if unit.role == SINK}
+        phase_names = {at: plan.names for at, plan in plans.items() if plan.names}
+        kinds = {unit.at: unit.choice.kind for unit in special if unit.choice is not None}
+        return StreamProgram(core, Labels(names, stream_names, sinks, phase_names, kinds))
 
     def _check_new(self, name: str) -> None:
         if type(name) is not str or not name or not name.isascii():
             checks.name(name, "unit")
-        if name in self._units:
+        if name in self._numbers:
             raise GraphError(f"two units are called {name!r}; names must be unique")
 
     def _targets(self, source: object, target: object, name: object) -> list[str]:
         """The targets of a multicast, checked."""
-        checks.known(checks.name(source, "a stream's source"), self._units, "a stream's source: unit")
+        checks.known(checks.name(source, "a stream's source"), self._numbers, "a stream's source: unit")
         targets = list(target) if isinstance(target, list | tuple) else [target]
-        found = [checks.known(checks.name(one, "a stream's target"), self._units, _TARGET) for one in targets]
+        found = [checks.known(checks.name(one, "a stream's target"), self._numbers, _TARGET) for one in targets]
         if not found or len(set(found)) < len(found):
             raise GraphError(f"a stream's targets are {checks.shown(target)}; name at least one, and none twice")
         if name is not None:
             raise GraphError(f"stream {name!r} has several targets; only a stream with one can be named")
         return found
 
-    def _new_stream(self, source: str, target: str, name: object) -> str:
+    def _new_stream(self, plain: str, name: object) -> str:
         if name is None:
-            plain = new = f"{source}->{target}"
-            count = 1
+            new, count = plain, 1
             while new in self._streams:
                 count += 1
                 new = f"{plain}#{count}"
@@ -385,11 +408,21 @@ class Builder:
     def _add(self, name: str, firings: int | None, ii: Rates, latency: Rates, role: str | Function | None) -> Unit:
         intervals = checks.numbers(ii, "unit", name, "ii", 1)
         latencies = checks.numbers(latency, "unit", name, "latency", 0)
-        unit = Unit(name, len(self._units), firings, intervals, latencies, role)
+        unit = Unit(name, len(self._rows), firings, intervals, latencies, role)
         if not type(intervals) is type(latencies) is int:
             unit.cyclic = True
-        self._units[name] = unit
+        self._numbers[name] = unit.at
+        self._units[unit.at] = unit
+        # Its place among the others; what it says is in the unit.
+        self._rows.append((None, 1, 0))
         return unit
+
+    def _unit(self, at: int) -> Unit:
+        """A unit that gets to have more than its row says."""
+        if at not in self._units:
+            name = next(islice(self._numbers, at, None))
+            self._units[at] = Unit(name, at, *self._rows[at], None)
+        return self._units[at]
 
 
 def _phases(name: str, described: object) -> dict[str, Phase]:
@@ -404,16 +437,19 @@ def _phases(name: str, described: object) -> dict[str, Phase]:
     return dict(described)
 
 
+def _has_values(unit: Unit) -> bool:
+    return unit.role is not None and unit.role != ROUTE
+
+
 def _plan(unit: Unit) -> Plan:
     if unit.choice is not None:
         return choices.plan(unit, unit.choice)
     return phases.cyclic(unit) if unit.phases is None else phases.phased(unit)
 
 
-def _check_capacity(stream: Stream) -> None:
-    most = {key: max(rates) for key, rates in (("produce", stream.produce), ("consume", stream.consume)) if rates}
-    for key, need in {**most, "initial": stream.initial}.items():
-        if stream.capacity < need:
-            raise GraphError(
-                f"stream {stream.name!r}: capacity is {stream.capacity}, below {key} of {need}; make it at least {need}"
-            )
+def _check_capacity(name: str, capacity: int, initial: int, produce: Entries, consume: Entries) -> None:
+    most = {key: max(rates) for key, rates in (("produce", produce), ("consume", consume)) if rates}
+    for key, need in {**most, "initial": initial}.items():
+        if capacity < need:
+            what = f"stream {name!r}: capacity is {capacity}, below {key} of {need}"
+            raise GraphError(f"{what}; make it at least {need}")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .parts import Function, Stream, Unit
+from .parts import Function, Stream, StreamRow, Unit, UnitRow
 from .phases import Nest, Plan, first, rate
 
 Column = npt.NDArray[np.int64]
@@ -52,6 +52,31 @@ def program(
     ops: list[str | Function] = ["" if unit.role is None else unit.role for unit in units]
     values = {unit.at: unit.values for unit in units if unit.values is not None}
     return _core.StreamProgram(unit_columns, stream_columns, special, ops, values)
+
+
+def plain(
+    names: Iterable[str], units: list[UnitRow], firings: list[int], streams: Mapping[str, StreamRow]
+) -> _core.StreamProgram:
+    """The engine's program where all units are plain."""
+    _, ii, latency = zip(*units, strict=True)
+    *numbers, produce, consume = zip(*streams.values(), strict=True) if streams else ((),) * 8
+    source, target, capacity, delay, credit, initial = map(_column, numbers)
+    return _core.StreamProgram(
+        (list(names), _column(firings), _column(ii), _column(latency)),
+        (
+            list(streams),
+            source,
+            target,
+            capacity,
+            delay,
+            credit,
+            initial,
+            np.ones(len(streams), dtype=np.int64),
+            _column([1 if rates is None else rates[0] for rates in produce]),
+            _column([1 if rates is None else rates[0] for rates in consume]),
+        ),
+        [],
+    )
 
 
 def _column(numbers: Iterable[int]) -> Column:

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..errors import GraphError
 from . import checks, choices
-from .parts import SOURCE, Stream, Unit
-from .phases import Plan, counts, firings_for, moved, row, total
+from .parts import SOURCE, Stream, StreamRow, Unit, UnitRow
+from .phases import Plan, counts, firings_for, moved, rate, row, total
+
+
+def plain(units: Iterable[UnitRow], streams: Iterable[StreamRow]) -> list[int] | None:
+    """Firings of plain units that follow from one another in the order of the streams; None where some do not."""
+    found = [row[0] for row in units]
+    for source, target, _, _, _, _, produce, consume in streams:
+        if found[target] is None:
+            count = found[source]
+            if count is None:
+                return None
+            if produce is not None or consume is not None:
+                count, rest = divmod(count * rate(produce), rate(consume))
+                if rest or not count:
+                    return None
+            found[target] = count
+    return None if None in found else [count or 0 for count in found]
 
 
 def firings(units: list[Unit], streams: list[Stream], plans: Mapping[int, Plan]) -> list[int | None]:
@@ -19,6 +35,8 @@ def firings(units: list[Unit], streams: list[Stream], plans: Mapping[int, Plan])
     for unit in units:
         if unit.firings is not None:
             found[unit.at] = unit.firings
+        elif unit.role is None and unit.at not in plans:
+            continue
         elif unit.role == SOURCE:
             found[unit.at] = _firings_of_source(unit, plans.get(unit.at))
         elif unit.phases is not None:

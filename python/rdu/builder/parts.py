@@ -20,9 +20,18 @@ Array = npt.NDArray[np.float32]
 Function = Callable[..., Array | Sequence[Array]]
 
 
+# Rates of one end: one entry for each firing in turn, or None where the unit says them.
+Rates = tuple[int, ...] | None
+# What a builder keeps of a plain unit: firings, ii and latency; and of a stream: numbers of its units, capacity,
+# latency, credit, initial, produce and consume. They are tuples because Python's garbage collector leaves tuples of
+# numbers alone, while objects of which there are 100 000 cost it as much as making them.
+UnitRow = tuple[int | None, int, int]
+StreamRow = tuple[int, int, int, int, int, int, Rates, Rates]
+
+
 @dataclass(slots=True, eq=False)
 class Stream:
-    """A stream as described; rates are tuples, one entry for each firing in turn, or None where the unit says them."""
+    """A stream as described."""
 
     name: str
     at: int
@@ -32,8 +41,8 @@ class Stream:
     latency: int
     credit: int
     initial: int
-    produce: tuple[int, ...] | None
-    consume: tuple[int, ...] | None
+    produce: Rates
+    consume: Rates
     # Which output of the source and which input of the target, once `attach` has counted.
     output: int = 0
     input: int = 0
@@ -51,7 +60,7 @@ class Choice:
 class Unit:
     """A unit as described; ``firings`` is None where it follows from the streams, ``role`` None without values.
 
-    Of the defaults below, which most units keep, a program of 100 000 units has one each.
+    Most units keep the defaults below.
     """
 
     values: Array | None = None
@@ -80,11 +89,6 @@ class Unit:
         self.ii = ii
         self.latency = latency
         self.role = role
-
-    @property
-    def plain(self) -> bool:
-        """Every firing is like the others, so that single numbers say all of it."""
-        return not self.cyclic and self.phases is None and self.choice is None
 
     def __repr__(self) -> str:
         return f"Unit({self.name!r})"
