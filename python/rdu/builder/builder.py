@@ -78,7 +78,7 @@ class Builder:
 
             For prototypes it may be a function. Each firing calls it with one float32 array (tokens, lanes) for each
             input, and it returns one such array for each output, or one for all of them. What it raises comes out of
-            :meth:`StreamProgram.run`. A call costs about 2 µs of host time beside its own work, an operator of
+            :meth:`StreamProgram.run`. A call costs about 1 µs of host time beside its own work, an operator of
             the table some nanoseconds; ``benches/test_dataflow.py`` measures it.
         phases, nest
             What it does in turns, instead of ``firings``, ``ii`` and ``latency``: phases by name (:func:`rdu.phase`)

@@ -58,22 +58,20 @@ def plain(
     names: Iterable[str], units: list[UnitRow], firings: list[int], streams: Mapping[str, StreamRow]
 ) -> _core.StreamProgram:
     """The engine's program where all units are plain."""
-    _, ii, latency = zip(*units, strict=True)
-    *numbers, produce, consume = zip(*streams.values(), strict=True) if streams else ((),) * 8
-    source, target, capacity, delay, credit, initial = map(_column, numbers)
+    rows = list(streams.values())
     return _core.StreamProgram(
-        (list(names), _column(firings), _column(ii), _column(latency)),
+        (list(names), _column(firings), _column([unit[1] for unit in units]), _column([unit[2] for unit in units])),
         (
             list(streams),
-            source,
-            target,
-            capacity,
-            delay,
-            credit,
-            initial,
-            np.ones(len(streams), dtype=np.int64),
-            _column([1 if rates is None else rates[0] for rates in produce]),
-            _column([1 if rates is None else rates[0] for rates in consume]),
+            _column([row[0] for row in rows]),
+            _column([row[1] for row in rows]),
+            _column([row[2] for row in rows]),
+            _column([row[3] for row in rows]),
+            _column([row[4] for row in rows]),
+            _column([row[5] for row in rows]),
+            np.ones(len(rows), dtype=np.int64),
+            _column([1 if row[6] is None else row[6][0] for row in rows]),
+            _column([1 if row[7] is None else row[7][0] for row in rows]),
         ),
         [],
     )
