@@ -36,7 +36,7 @@ struct StreamSketch {
     initial: u64,
 }
 
-fn sketch(units: usize, memory: bool) -> impl Strategy<Value = Sketch> {
+fn sketch(units: usize, memory: bool, most: u64) -> impl Strategy<Value = Sketch> {
     (2..=units).prop_flat_map(move |count| {
         let outstanding = if memory { prop::option::weighted(0.4, 1usize..6).boxed() } else { Just(None).boxed() };
         // One constant latency and interval is as frequent as phases that differ.
@@ -54,7 +54,7 @@ fn sketch(units: usize, memory: bool) -> impl Strategy<Value = Sketch> {
             .prop_map(|((ends, tokens, cuts), (extra, latency, credit, initial))| {
                 StreamSketch { ends, tokens, cuts, extra, latency, credit, initial }
             });
-        let iterations = [1u64..4, 1u64..6, 1u64..40];
+        let iterations = [1u64..4, 1u64..6, 1..most];
         (prop::collection::vec(unit, count), prop::collection::vec(stream, 0..count + 3), iterations)
             .prop_map(|(units, streams, iterations)| Sketch { units, streams, iterations })
     })
@@ -165,7 +165,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2048, ..ProptestConfig::default() })]
 
     #[test]
-    fn fast_is_step(sketch in sketch(7, false)) {
+    fn fast_is_step(sketch in sketch(7, false, 40)) {
         let program = program(&sketch);
         let step = run(&program, Mode::Step, &mut NoMemory);
         prop_assert_eq!(&run(&program, Mode::Fast { skip: false }, &mut NoMemory), &step);
@@ -173,9 +173,21 @@ proptest! {
     }
 
     #[test]
-    fn fast_is_step_with_memory(sketch in sketch(6, true)) {
+    fn fast_is_step_with_memory(sketch in sketch(6, true, 40)) {
         let program = program(&sketch);
         let step = run(&program, Mode::Step, &mut Fake::default());
         prop_assert_eq!(&run(&program, Mode::Fast { skip: true }, &mut Fake::default()), &step);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    /// Long enough for periods to be found, at every level of the nests.
+    #[test]
+    fn skipping_is_step(sketch in sketch(5, false, 4000)) {
+        let program = program(&sketch);
+        let step = run(&program, Mode::Step, &mut NoMemory);
+        prop_assert_eq!(&run(&program, Mode::Fast { skip: true }, &mut NoMemory), &step);
     }
 }

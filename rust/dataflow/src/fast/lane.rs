@@ -216,6 +216,8 @@ pub(crate) struct Lane {
     pub capacity: u64,
     initial: i64,
     pub share: u64,
+    /// Tokens taken, and consumed, in periods that were skipped.
+    skipped: u64,
     /// Initial tokens that are less than a portion.
     stuck: u64,
     /// Units at both ends, in dataflow order.
@@ -267,6 +269,7 @@ impl Lane {
             capacity,
             initial: initial as i64,
             share: grains.share,
+            skipped: 0,
             stuck,
             from: ends.0,
             to: ends.1,
@@ -450,6 +453,47 @@ impl Lane {
             }
             self.checked += 1;
         }
+    }
+
+    /// Times that the stream holds.
+    pub(crate) fn entries(&self) -> usize {
+        self.made.mask + self.freed.mask + 2
+    }
+
+    /// When the tokens on the stream are visible, and when its free slots are free.
+    pub(crate) fn standing<'a>(
+        &self,
+        times: &'a [i64],
+    ) -> (impl ExactSizeIterator<Item = i64> + 'a, impl ExactSizeIterator<Item = i64> + 'a) {
+        let (seen, add) = self.seen.map_or((self.made, self.delay), |seen| (seen, 0));
+        let freed = self.freed;
+        let first = seen.entry(self.consumed as i64 - self.initial);
+        let tokens = (seen.entries - first).max(0) as usize;
+        // Slots that were never used have no time.
+        let free = freed.entry((self.taken as i64 - self.capacity as i64).max(0));
+        let slots = (freed.entries - free).max(0) as usize;
+        let token = move |ahead: usize| times[seen.index(first + ahead as i64)] + add;
+        let slot = move |ahead: usize| times[freed.index(free + ahead as i64)];
+        ((0..tokens).map(token), (0..slots).map(slot))
+    }
+
+    /// Everything on the stream is `cycles` later, and `tokens` more have passed.
+    pub(crate) fn shift(&mut self, times: &mut [i64], cycles: i64, tokens: u64) {
+        for track in [Some(self.made), self.seen, Some(self.freed)].into_iter().flatten() {
+            times[track.base..=track.base + track.mask].iter_mut().for_each(|time| *time += cycles);
+        }
+        self.last_seen += cycles;
+        self.skipped += tokens;
+    }
+
+    /// Tokens on the stream.
+    pub(crate) fn held(&self) -> u64 {
+        self.taken - self.consumed
+    }
+
+    /// Tokens that passed, initial ones included.
+    pub(crate) fn passed(&self) -> u64 {
+        self.taken + self.skipped
     }
 
     /// The most slots ever taken at a time.

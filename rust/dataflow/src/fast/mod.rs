@@ -10,6 +10,7 @@ mod body;
 mod firing;
 mod lane;
 mod order;
+mod period;
 mod values;
 
 use crate::counters::{Counters, Run, StreamTotals, UnitTotals};
@@ -27,6 +28,7 @@ use body::{Body, CHUNK, Grains, Piece, Place, pieces};
 use firing::Scratch;
 use lane::Lane;
 use order::{Ready, dataflow_order};
+use period::Periods;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
@@ -41,10 +43,13 @@ pub(crate) fn run<const VALUES: bool, P: Probe>(
     parts: Parts,
     operators: &mut [Box<dyn Operator>],
     probe: P,
-    _skip: bool,
+    skip: bool,
 ) -> Result<Run, RunError> {
     let Parts { bound, memory, decisions, watch } = parts;
-    Engine::<VALUES, P>::new(bound, memory, operators, decisions, probe).dispatch(watch)
+    let mut engine = Engine::<VALUES, P>::new(bound, memory, operators, decisions, probe);
+    let ports = bound.program.units.iter().any(|unit| unit.port.is_some());
+    engine.skips = skip && !VALUES && !ports && !bound.is_loose();
+    engine.dispatch(watch)
 }
 
 /// A unit in motion.
@@ -55,6 +60,8 @@ struct Actor {
     /// Start of the last firing + its ii.
     ready: i64,
     firings: u64,
+    /// The unit is held when it has fired so often.
+    gate: u64,
     busy: i64,
     memory: i64,
     space: i64,
@@ -84,6 +91,9 @@ struct Engine<'a, const VALUES: bool, P: Probe> {
     pending: BinaryHeap<Reverse<(u64, usize, usize)>>,
     firings: u64,
     scratch: Box<Scratch>,
+    /// Whether to look for periods, and where they are looked for now.
+    skips: bool,
+    periods: Option<Periods>,
 }
 
 impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
@@ -107,6 +117,7 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             place: Place::new(pieces),
             ready: 0,
             firings: 0,
+            gate: u64::MAX,
             busy: 0,
             memory: 0,
             space: 0,
@@ -124,10 +135,12 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             actors: order.iter().zip(&pieces).map(actor).collect(),
             doors: order.iter().map(|&unit| Door::new(&program.units[unit], bound)).collect(),
             buffers: if VALUES { program.streams.iter().map(buffer).collect() } else { Vec::new() },
-            ready: Ready::all(order.len()),
+            ready: Ready::new(order.len()),
             pending: BinaryHeap::new(),
             firings: 0,
             scratch: Scratch::new(),
+            skips: false,
+            periods: None,
             pieces,
             bodies,
             lanes,
@@ -172,39 +185,57 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
         self.run(watch)
     }
 
-    /// Visits units until none can fire; then memory answers; until nothing is left.
+    /// Visits units until none can fire; then memory answers, or a checkpoint is passed; until nothing is left.
     #[inline(always)]
     fn run(&mut self, watch: Watch) -> Result<(), RunError> {
         let (mut polled, mut stride, mut next_poll) = (Instant::now(), POLL, POLL);
-        let mut at = 0;
-        loop {
-            while let Some(unit) = self.ready.take(at) {
-                at = unit;
-                self.visit(unit)?;
-                if self.firings >= next_poll {
-                    if !watch(self.firings) {
-                        return Err(RunError::Interrupted);
+        // Parts that nothing joins have periods of their own, so each runs by itself.
+        let parts = if self.skips { self.parts() } else { vec![(0..self.actors.len()).collect()] };
+        for units in parts {
+            units.iter().for_each(|&unit| self.ready.insert(unit));
+            if self.skips {
+                self.watch_periods(units);
+            }
+            let mut at = 0;
+            loop {
+                while let Some(unit) = self.ready.take(at) {
+                    at = unit;
+                    self.visit(unit)?;
+                    if self.firings >= next_poll {
+                        if !watch(self.firings) {
+                            return Err(RunError::Interrupted);
+                        }
+                        if self.firings >= MOST_LOOSE && self.bound.is_loose() {
+                            return Err(RunError::Endless { firings: self.firings });
+                        }
+                        self.lose_patience();
+                        stride = if polled.elapsed() < PACE / 2 { stride * 2 } else { (stride / 2).max(1) };
+                        (polled, next_poll) = (Instant::now(), self.firings + stride);
                     }
-                    if self.firings >= MOST_LOOSE && self.bound.is_loose() {
-                        return Err(RunError::Endless { firings: self.firings });
-                    }
-                    stride = if polled.elapsed() < PACE / 2 { stride * 2 } else { (stride / 2).max(1) };
-                    (polled, next_poll) = (Instant::now(), self.firings + stride);
+                }
+                if !self.pending.is_empty() {
+                    self.answer();
+                } else if !self.pass_checkpoint() {
+                    break;
                 }
             }
-            if self.pending.is_empty() {
-                return Ok(());
-            }
-            self.answer();
         }
+        Ok(())
     }
 
     /// Fires `actor` as often as it can.
     #[inline(always)]
     fn visit(&mut self, actor: usize) -> Result<(), RunError> {
         while let Some((body, left)) = self.upcoming(actor)? {
-            let (number, next, body) = (body, self.actors[actor].place.next, &self.bodies[body]);
-            let most = left.min(CHUNK as u64);
+            let Actor { place, firings: fired, gate, .. } = &self.actors[actor];
+            if fired == gate {
+                if self.is_held(actor) {
+                    return Ok(());
+                }
+                continue;
+            }
+            let (number, next, body) = (body, place.next, &self.bodies[body]);
+            let most = left.min(CHUNK as u64).min(gate - fired);
             let mut firings = most;
             if let Some((ii, latency)) = body.plain
                 && !(VALUES || P::ON)
@@ -337,7 +368,7 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             units[actor.unit] = UnitTotals { counters, firings: actor.firings, first_cycle, end_cycle };
         }
         let streams = self.lanes.into_iter().zip(&self.program.streams).map(|(lane, stream)| StreamTotals {
-            tokens: (lane.taken - stream.initial / lane.share) * lane.share,
+            tokens: (lane.passed() - stream.initial / lane.share) * lane.share,
             high_water: lane.high_water(&self.times),
         });
         Ok(Run { cycles, firings: self.firings, units, streams: streams.collect() })

@@ -39,11 +39,10 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    pub(crate) fn all(count: usize) -> Self {
+    /// None of `count` units.
+    pub(crate) fn new(count: usize) -> Self {
         let words = count.div_ceil(64);
-        let mut ready = Ready { words: vec![0; words], summary: vec![0; words.div_ceil(64)] };
-        (0..count).for_each(|unit| ready.insert(unit));
-        ready
+        Ready { words: vec![0; words], summary: vec![0; words.div_ceil(64)] }
     }
 
     #[inline(always)]
@@ -90,7 +89,8 @@ mod tests {
 
     #[test]
     fn units_come_out_in_order_and_around() {
-        let mut ready = Ready::all(10_000);
+        let mut ready = Ready::new(10_000);
+        (0..10_000).for_each(|unit| ready.insert(unit));
         (0..10_000).for_each(|unit| assert_eq!(ready.take(unit), Some(unit)));
         assert_eq!(ready.take(0), None);
         [9_999, 4_096, 63].into_iter().for_each(|unit| ready.insert(unit));
