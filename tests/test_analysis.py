@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import rdu
 from rdu.builder.analysis import Analysis, Step
 from rdu.errors import DeadlockError, GraphError
-from rdu.testing.graphs import Graph, graphs
+from rdu.testing.graphs import Graph, Unit, graphs
 
 
 def analysed(graph: Graph) -> Analysis:
@@ -268,8 +268,26 @@ def test_a_search_without_work_still_finds_capacities_that_are_enough(work: int)
     assert "≤" in str(rough)
 
 
-@settings(deadline=None, max_examples=100)
-@given(graphs(most_units=4), st.data())
+def even(graph: Graph, rate: int) -> Graph:
+    """The same streams between units all of whose firings are alike, behind one that sends in portions of that rate."""
+    units = tuple(replace(unit, firings=rate, ii=unit.ii[:1], latency=unit.latency[:1]) for unit in graph.units)
+    streams = tuple(
+        replace(s, produce=[1], consume=[1], initial=min(s.initial, 3), capacity=max(s.initial, 1))
+        for s in graph.streams
+    )
+    source = Unit("source", 1, [2], [1])
+    first = replace(graph.streams[0], name="first", source=len(units), target=0, produce=[rate], consume=[1], initial=0)
+    return Graph((*units, source), (*streams, replace(first, capacity=rate)))
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.one_of(
+        graphs(most_units=4),
+        st.builds(even, graphs(most_units=5).filter(lambda graph: graph.streams), st.integers(1, 4)),
+    ),
+    st.data(),
+)
 def test_no_smaller_capacities_do(graph: Graph, data: st.DataObject) -> None:
     assume(graph.streams)
     try:

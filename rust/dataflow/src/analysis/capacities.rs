@@ -3,9 +3,9 @@
 use super::busiest;
 use super::error::AnalysisError;
 use super::graph::{Edge, Kind, fixed, slots};
-use super::iteration::{Flow, Iteration, iterations};
+use super::iteration::{Cost, Flow, Iteration, iterations};
 use super::ratio::{Critical, Graph, Ratio, Relaxed};
-use super::search::{Found, Test, Verdict, smallest};
+use super::search::{Clause, Found, Group, Test, Verdict, smallest};
 use crate::engine::Watch;
 use crate::program::{Call, Program};
 use crate::repetition::gcd;
@@ -48,8 +48,17 @@ pub fn capacities(program: &Program, call: &Call, work: u64, watch: Watch) -> Re
         let enough: Vec<u64> = (least.iter().enumerate())
             .map(|(number, &least)| enough(part, number, &streams[part.flows[number].stream], least, ratio, &starts))
             .collect();
-        let steps = part.flows.iter().map(step).collect();
-        let mut room = Room { part, streams, steps, edges, period: Some(ratio), work: 0, watch };
+        let mut room = Room {
+            part,
+            streams,
+            steps: part.flows.iter().map(step).collect(),
+            even_costs: (0..part.units.len()).map(|unit| is_even(&part.costs[part.firings(unit)])).collect(),
+            even_rates: part.flows.iter().map(|flow| moves_evenly(&flow.made) && flow.made == flow.taken).collect(),
+            edges,
+            period: Some(ratio),
+            work: 0,
+            watch,
+        };
         let full = smallest(&mut room, &least, &enough, work)?;
         (room.period, room.work) = (None, 0);
         let live = smallest(&mut room, &least, &full.capacities, work)?;
@@ -123,12 +132,25 @@ fn step(flow: &Flow) -> u64 {
     rates.fold(0, |shared, rate| gcd(shared.into(), rate.into()) as u64).max(1)
 }
 
+/// All firings take the same times.
+fn is_even(costs: &[Cost]) -> bool {
+    costs.windows(2).all(|pair| (pair[0].ii, pair[0].latency) == (pair[1].ii, pair[1].latency))
+}
+
+/// All firings move the same number of tokens.
+fn moves_evenly(sums: &[u64]) -> bool {
+    sums.windows(2).all(|pair| pair[1] - pair[0] == sums[1])
+}
+
 /// A part whose streams are given room: with a period, whether it keeps up; without one, whether it runs at all.
 struct Room<'a, 'w> {
     part: &'a Iteration,
     streams: &'a [Stream],
     /// Tokens move in multiples of this, per stream.
     steps: Vec<u64>,
+    /// Units all of whose firings, and streams all of whose rates at both ends, are the same.
+    even_costs: Vec<bool>,
+    even_rates: Vec<bool>,
     /// Those of unbounded streams.
     edges: Vec<Edge>,
     period: Option<Ratio>,
@@ -163,13 +185,7 @@ impl Test for Room<'_, '_> {
                 }
             }
         };
-        let mut streams: Vec<usize> = cycle
-            .iter()
-            .filter_map(|edge| if let Kind::Slot(number) = edge.kind { Some(number as usize) } else { None })
-            .collect();
-        streams.sort_unstable();
-        streams.dedup();
-        Ok(Verdict::Fails(streams))
+        Ok(Verdict::Fails(self.clause(&cycle, capacities)))
     }
 
     fn work(&self) -> u64 {
@@ -181,8 +197,63 @@ impl Test for Room<'_, '_> {
     }
 
     /// Only every so many slots make a difference.
-    fn next(&self, stream: usize, capacity: u64) -> u64 {
-        let (step, initial) = (self.steps[stream], self.streams[self.part.flows[stream].stream].initial);
-        capacity.saturating_add(step - (capacity - initial) % step)
+    fn level(&self, stream: usize, capacity: u64) -> u64 {
+        (capacity - self.streams[self.part.flows[stream].stream].initial) / self.steps[stream]
+    }
+
+    fn of_level(&self, stream: usize, level: u64) -> u64 {
+        let initial = self.streams[self.part.flows[stream].stream].initial;
+        initial.saturating_add(level.saturating_mul(self.steps[stream]))
+    }
+}
+
+impl Room<'_, '_> {
+    /// What must grow for the cycle to go away.
+    ///
+    /// Where all firings of the units along a stretch of it are alike, and streams move the same number of tokens with
+    /// each, a slot more on one stream and one less on another shift only the firings in between: the sum matters.
+    fn clause(&self, cycle: &[Edge], capacities: &[Option<u64>]) -> Clause {
+        let slot = |edge: &Edge| if let Kind::Slot(number) = edge.kind { Some(number as usize) } else { None };
+        let single = |stream: usize| Group { level: self.levels(&[stream], capacities), streams: vec![stream] };
+        let mut streams: Vec<usize> = cycle.iter().filter_map(slot).collect();
+        let all = streams.len();
+        streams.sort_unstable();
+        streams.dedup();
+        // A stream that the cycle goes through twice counts twice in the sum; then each stream speaks for itself.
+        if streams.len() < all {
+            return streams.into_iter().map(single).collect();
+        }
+        let even = |edge: &Edge| match edge.kind {
+            Kind::Busy => self.even_costs[self.unit(edge.from)],
+            Kind::Token(number) | Kind::Slot(number) => {
+                self.even_rates[number as usize] && self.even_costs[self.unit(edge.from)]
+            }
+        };
+        // Begin behind an edge that is not even, so that no stretch is cut in two.
+        let first = cycle.iter().position(|edge| !even(edge)).map_or(0, |at| at + 1);
+        let mut groups: Vec<Vec<usize>> = vec![Vec::new()];
+        for edge in cycle[first..].iter().chain(&cycle[..first]) {
+            if !even(edge) {
+                groups.push(Vec::new());
+            }
+            if let (Some(stream), Some(group)) = (slot(edge), groups.last_mut()) {
+                group.push(stream);
+            }
+            if !even(edge) {
+                groups.push(Vec::new());
+            }
+        }
+        let group = |streams: Vec<usize>| Group { level: self.levels(&streams, capacities), streams };
+        groups.into_iter().filter(|streams| !streams.is_empty()).map(group).collect()
+    }
+
+    fn levels(&self, streams: &[usize], capacities: &[Option<u64>]) -> u128 {
+        let level = |&stream: &usize| capacities[stream].map_or(0, |capacity| self.level(stream, capacity));
+        streams.iter().map(|stream| u128::from(level(stream))).sum()
+    }
+
+    /// The part's unit of a firing.
+    fn unit(&self, node: u32) -> usize {
+        self.part.first.partition_point(|&first| first <= node as usize) - 1
     }
 }

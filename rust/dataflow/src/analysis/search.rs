@@ -2,20 +2,29 @@
 //!
 //! A cycle that is too slow stays too slow until one of the streams whose slots it waits for grows (Stuijk, Geilen and
 //! Basten, "Throughput-buffering trade-off exploration for cyclo-static and synchronous dataflow graphs", IEEE
-//! Transactions on Computers 57, 2008). So each failure is a clause: one of these streams must have more than this. A
-//! clause is made as strong as it can be before it is kept. Among the vectors that satisfy all clauses the smallest is
-//! tried next (A*, with clauses that share no stream as the bound of what is still to be added); the first that passes is
-//! the smallest of all.
+//! Transactions on Computers 57, 2008). So each failure is a clause: one of these streams, or the sum of some of them where
+//! only the sum matters, must have more than this. A clause is made as strong as it can be before it is kept. Among the
+//! vectors that satisfy all clauses the smallest is tried next (A*, with clauses that share no stream as the bound of what
+//! is still to be added); the first that passes is the smallest of all.
 
 use super::error::AnalysisError;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
+/// Streams, by their place in the vector, whose levels in sum must be above this; see `Test::level`.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub streams: Vec<usize>,
+    pub level: u128,
+}
+
+/// One of these groups must have more than this. Without any, no capacity helps.
+pub(crate) type Clause = Vec<Group>;
+
 /// What a test says of a vector of capacities; `None` is a stream without bound.
 pub(crate) enum Verdict {
     Passes,
-    /// The streams, by their place in the vector, whose slots the failing cycle waits for; none if no capacity helps.
-    Fails(Vec<usize>),
+    Fails(Clause),
 }
 
 /// Tests capacities, and counts what that costs.
@@ -24,8 +33,10 @@ pub(crate) trait Test {
     /// Work done so far, and more of it.
     fn work(&self) -> u64;
     fn spend(&mut self, work: u64);
-    /// The smallest capacity above `capacity` that differs from it in effect.
-    fn next(&self, stream: usize, capacity: u64) -> u64;
+    /// Capacities of one level are the same in effect; those of the next are larger by one step.
+    fn level(&self, stream: usize, capacity: u64) -> u64;
+    /// The smallest capacity of this level.
+    fn of_level(&self, stream: usize, level: u64) -> u64;
 }
 
 /// Capacities, and whether no smaller sum passes.
@@ -34,52 +45,55 @@ pub(crate) struct Found {
     pub exact: bool,
 }
 
-/// One of these streams must have more than this.
-type Clause = Vec<(usize, u64)>;
-
 /// The vector of smallest sum that passes, from `least` on; `enough` passes. After `most` work, as much again goes into
 /// one that passes and another time as much into making it smaller.
 pub(crate) fn smallest(test: &mut impl Test, least: &[u64], enough: &[u64], most: u64) -> Result<Found, AnalysisError> {
     let mut clauses: Vec<Clause> = Vec::new();
-    let mut heap = BinaryHeap::from([Reverse((sum(least), least.to_vec()))]);
+    // By the bound of what is needed in all; among equals those first to which the least is still to be added.
+    let entry = |bound: u128, capacities: Vec<u64>| Reverse((bound, Reverse(sum(&capacities)), capacities));
+    let mut heap = BinaryHeap::from([entry(sum(least), least.to_vec())]);
     let mut seen = BTreeSet::from([least.to_vec()]);
-    while let Some(Reverse((bound, capacities))) = heap.pop() {
+    while let Some(Reverse((bound, _, capacities))) = heap.pop() {
+        if test.work() > most {
+            break;
+        }
+        // Keeps the vectors that wait within some hundred megabytes.
+        test.spend(4 * (clauses.len() + capacities.len()) as u64);
         let missing = missing(test, &clauses, &capacities);
         let total = sum(&capacities) + missing.cost;
         if total > bound {
-            heap.push(Reverse((total, capacities)));
+            heap.push(entry(total, capacities));
             continue;
         }
         let Some(clause) = missing.first else {
             match test.test(&bounded(&capacities))? {
                 Verdict::Passes => return Ok(Found { capacities, exact: true }),
-                Verdict::Fails(streams) => clauses.push(strongest(test, &capacities, &streams)?),
+                Verdict::Fails(clause) => clauses.push(strongest(test, &capacities, clause)?),
             }
-            heap.push(Reverse((total, capacities)));
-            if test.work() > most {
-                break;
-            }
+            heap.push(entry(total, capacities));
             continue;
         };
-        // Keeps the vectors that wait within some hundred megabytes.
-        test.spend(4 * (clauses.len() + capacities.len()) as u64);
-        for &(stream, capacity) in &clauses[clause] {
-            let mut larger = capacities.clone();
-            larger[stream] = test.next(stream, capacity);
-            if seen.insert(larger.clone()) {
-                // Its own bound follows when it comes up.
-                heap.push(Reverse((total.max(sum(&larger)), larger)));
+        for group in &clauses[clause] {
+            for &stream in &group.streams {
+                let mut larger = capacities.clone();
+                larger[stream] = match group.streams[..] {
+                    [_] => test.of_level(stream, above(group.level)),
+                    _ => next(test, stream, capacities[stream]),
+                };
+                if seen.insert(larger.clone()) {
+                    // Its own bound follows when it comes up.
+                    heap.push(entry(total.max(sum(&larger)), larger));
+                }
             }
-        }
-        if test.work() > most {
-            break;
         }
     }
     // What every vector must have at least: clauses of one stream.
     let mut lower = least.to_vec();
     for clause in &clauses {
-        if let [(stream, capacity)] = clause[..] {
-            lower[stream] = lower[stream].max(test.next(stream, capacity));
+        if let [group] = &clause[..]
+            && let [stream] = group.streams[..]
+        {
+            lower[stream] = lower[stream].max(test.of_level(stream, above(group.level)));
         }
     }
     let most = test.work().saturating_add(most);
@@ -92,6 +106,16 @@ fn sum(capacities: &[u64]) -> u128 {
     capacities.iter().map(|&capacity| u128::from(capacity)).sum()
 }
 
+/// The next level of a single stream.
+fn above(level: u128) -> u64 {
+    u64::try_from(level).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+/// The smallest capacity above `capacity` that differs from it in effect.
+fn next(test: &impl Test, stream: usize, capacity: u64) -> u64 {
+    test.of_level(stream, test.level(stream, capacity).saturating_add(1))
+}
+
 /// What a vector lacks: the first clause that it fails, and slots that any larger vector must add.
 struct Missing {
     first: Option<usize>,
@@ -102,42 +126,67 @@ fn missing(test: &impl Test, clauses: &[Clause], capacities: &[u64]) -> Missing 
     let mut counted = vec![false; capacities.len()];
     let mut missing = Missing { first: None, cost: 0 };
     for (number, clause) in clauses.iter().enumerate() {
-        if clause.iter().any(|&(stream, capacity)| capacities[stream] > capacity) {
+        // Levels that each group lacks.
+        let lacks = |group: &Group| {
+            let levels = group.streams.iter().map(|&stream| u128::from(test.level(stream, capacities[stream])));
+            (group.level + 1).saturating_sub(levels.sum())
+        };
+        if clause.iter().any(|group| lacks(group) == 0) {
             continue;
         }
         missing.first = missing.first.or(Some(number));
-        if clause.iter().all(|&(stream, _)| !counted[stream]) {
-            let cost = |&(stream, capacity): &(usize, u64)| test.next(stream, capacity) - capacities[stream];
-            missing.cost += u128::from(clause.iter().map(cost).min().unwrap_or(0));
-            clause.iter().for_each(|&(stream, _)| counted[stream] = true);
+        let streams = || clause.iter().flat_map(|group| &group.streams);
+        if streams().all(|&stream| !counted[stream]) {
+            // Each level costs a stream one step, and the first one no more than that.
+            let cost = |group: &Group| {
+                let steps = group.streams.iter().map(|&stream| {
+                    let capacity = capacities[stream];
+                    u128::from(next(test, stream, capacity) - capacity)
+                });
+                lacks(group).saturating_mul(steps.min().unwrap_or(0))
+            };
+            missing.cost += clause.iter().map(cost).min().unwrap_or(0);
+            streams().for_each(|&stream| counted[stream] = true);
         }
     }
     missing
 }
 
 /// The clause that a failure stands for, with as few streams and as large capacities as still fail.
-fn strongest(test: &mut impl Test, capacities: &[u64], streams: &[usize]) -> Result<Clause, AnalysisError> {
+fn strongest(test: &mut impl Test, capacities: &[u64], mut clause: Clause) -> Result<Clause, AnalysisError> {
+    let streams: Vec<usize> = clause.iter().flat_map(|group| group.streams.clone()).collect();
     let mut trial = vec![None; capacities.len()];
     streams.iter().for_each(|&stream| trial[stream] = Some(capacities[stream]));
-    for &stream in streams {
+    // Keeps what it learns from a failure; false if the trial passes.
+    let mut fails = |trial: &[Option<u64>], test: &mut _| -> Result<bool, AnalysisError> {
+        match Test::test(test, trial)? {
+            Verdict::Passes => Ok(false),
+            Verdict::Fails(found) => {
+                clause = found;
+                Ok(true)
+            }
+        }
+    };
+    for &stream in &streams {
         let from = capacities[stream];
         trial[stream] = None;
-        if matches!(test.test(&trial)?, Verdict::Fails(_)) {
+        if fails(&trial, test)? {
             continue;
         }
         // It fails at `low` and passes at `high`.
-        let (mut low, mut high) = (from, test.next(stream, from));
-        let mut fails = |capacity: u64, test: &mut _| {
-            trial[stream] = Some(capacity);
-            Test::test(test, &trial).map(|verdict| matches!(verdict, Verdict::Fails(_)))
-        };
-        while fails(high, test)? {
+        let (mut low, mut high) = (from, next(test, stream, from));
+        loop {
+            trial[stream] = Some(high);
+            if !fails(&trial, test)? {
+                break;
+            }
             let step = high - from;
             (low, high) = (high, high.saturating_add(step));
         }
         while high - low > 1 {
             let middle = low.midpoint(high);
-            if fails(middle, test)? {
+            trial[stream] = Some(middle);
+            if fails(&trial, test)? {
                 low = middle;
             } else {
                 high = middle;
@@ -145,7 +194,7 @@ fn strongest(test: &mut impl Test, capacities: &[u64], streams: &[usize]) -> Res
         }
         trial[stream] = Some(low);
     }
-    Ok(trial.iter().enumerate().filter_map(|(stream, capacity)| capacity.map(|capacity| (stream, capacity))).collect())
+    Ok(clause)
 }
 
 fn bounded(capacities: &[u64]) -> Vec<Option<u64>> {
@@ -160,14 +209,14 @@ fn grown(test: &mut impl Test, lower: &[u64], enough: &[u64], most: u64) -> Resu
     loop {
         match test.test(&bounded(&capacities))? {
             Verdict::Passes => return Ok(capacities),
-            Verdict::Fails(streams) => {
+            Verdict::Fails(clause) => {
                 let mut grows = false;
-                for stream in streams {
+                for stream in clause.into_iter().flat_map(|group| group.streams) {
                     if capacities[stream] >= enough[stream] {
                         continue;
                     }
                     let stepped = capacities[stream].saturating_add(steps[stream] - 1);
-                    capacities[stream] = test.next(stream, stepped).min(enough[stream]);
+                    capacities[stream] = next(test, stream, stepped).min(enough[stream]);
                     steps[stream] = steps[stream].saturating_mul(2);
                     grows = true;
                 }
