@@ -43,7 +43,10 @@ def binary(op: str, *operands: object, **stream: object) -> np.ndarray:
         b.source(f"x{at}", values)  # type: ignore[arg-type]
         b.stream(f"x{at}", "op")
     b.stream("op", "y", **stream)  # type: ignore[arg-type]
-    return b.build().run().outputs["y"]
+    program = b.build()
+    fast, step = program.run("fast"), program.run("step")
+    assert fast.outputs["y"].tobytes() == step.outputs["y"].tobytes()
+    return step.outputs["y"]
 
 
 # --- what a run tells ------------------------------------------------------------------------------------------------
@@ -447,7 +450,7 @@ def test_progress_counts_up_and_what_it_raises_stops_the_run() -> None:
             raise LookupError("enough")
 
     with pytest.raises(LookupError, match="enough"):
-        long_program().run(progress=progress)
+        long_program().run(skip=False, progress=progress)
     assert 0 < seen[0] < seen[1] < seen[2]
     with pytest.raises(GraphError, match="progress is 3"):
         long_program().run(progress=3)  # type: ignore[arg-type]
@@ -475,7 +478,7 @@ else:
 program = b.build()
 print("go", flush=True)
 try:
-    program.run()
+    program.run(skip=False)
 except KeyboardInterrupt:
     print(time.monotonic(), flush=True)
 """
