@@ -21,7 +21,7 @@ __all__ = [
 
 _Array = npt.NDArray[np.float32] | npt.NDArray[np.uint16]
 
-# Units, their cycles and firings in an iteration, its cycles, and the critical cycle, by index: see rdu.builder.analysis.
+# Units by index, their cycles and firings in an iteration, its cycles, the critical cycle: see builder.analysis.
 StepRow = tuple[Literal["busy", "token", "slot"], int | None, int, int, int, int, int, int]
 PartRow = tuple[list[int], list[int], list[int], tuple[int, int] | None, list[StepRow]]
 

@@ -49,8 +49,8 @@ class DeadlockError(RunError):
     Attributes
     ----------
     units, streams : list of str
-        The circle of waiting: ``units[i]`` waits on ``streams[i]`` for ``units[i + 1]`` (the last for the first). Where a
-        unit waits for one that has finished there is no circle but a chain, and the last waits for that one.
+        The circle of waiting: ``units[i]`` waits on ``streams[i]`` for ``units[i + 1]`` (the last for the first). Where
+        a unit waits for one that has finished there is no circle but a chain, and the last waits for that one.
     capacities : dict of str to int, or None
         Capacities of streams, by name, that would free it: the smallest in sum, or where finding these would take too
         long, some that are enough. Empty where no capacity does: then one of ``streams`` needs tokens. None where that
