@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import rdu
 from rdu import loop, phase
 from rdu.builder.result import STATES
-from rdu.errors import GraphError
+from rdu.errors import DeadlockError, GraphError
+from rdu.testing.graphs import Graph, graphs
 
 MODES = [("step", True), ("fast", False), ("fast", True)]
 
@@ -161,6 +164,34 @@ def test_the_billionth_firing_without_evaluating_all() -> None:
     b.stream("src", "mac", capacity=16, latency=3)
     run = b.build().run(firing_times={"mac": [0, 1, 10**9, 10**12 - 1]})
     assert run.firing_times["mac"].tolist() == [5, 6, 5 + 2 * 10**9, 5 + 2 * (10**12 - 2) + 1]
+
+
+@settings(max_examples=150, deadline=None)
+@given(graphs(), st.integers(1, 40), st.integers(0, 60), st.integers(1, 60))
+def test_every_mode_observes_the_same(graph: Graph, length: int, start: int, width: int) -> None:
+    program = graph.builder().build()
+    numbers = {unit.name: [0, unit.firings // 2, unit.firings - 1] for unit in graph.units}
+    window = rdu.TraceWindow(start=start, stop=start + width)
+    try:
+        step, *others = (
+            program.run(mode, skip, trace=window, intervals=length, firing_times=numbers) for mode, skip in MODES
+        )
+    except DeadlockError:
+        return
+    # Without intervals, which want every firing, periods outside the window are skipped.
+    others.append(program.run(trace=window, firing_times=numbers))
+    assert step.trace is not None
+    assert step.intervals is not None
+    for other in others:
+        assert other.trace is not None
+        assert other.trace.to_dict() == step.trace.to_dict()
+        assert {name: times.tolist() for name, times in other.firing_times.items()} == {
+            name: times.tolist() for name, times in step.firing_times.items()
+        }
+        if other.intervals is not None:
+            np.testing.assert_array_equal(other.intervals, step.intervals)
+    totals = [[getattr(unit, state) for state in STATES] for unit in step.units.values()]
+    np.testing.assert_array_equal(step.intervals.sum(axis=1), totals)
 
 
 BAD = [
