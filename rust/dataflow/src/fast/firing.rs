@@ -3,6 +3,7 @@
 use super::Engine;
 use super::body::{Body, CHUNK, Each};
 use super::lane::Lane;
+use super::passes::{chain, chain_each, late, late_evenly, late_of_three};
 use super::values::compute;
 use crate::engine::Decisions;
 use crate::error::RunError;
@@ -298,83 +299,4 @@ fn latest<'a>(
         }
         std::mem::swap(&mut out, &mut other);
     }
-}
-
-/// Raises each start, from the second place of `starts` on, to the end of the firing before, `ii` after its start; returns
-/// the end of the last.
-#[inline(always)]
-fn chain(starts: &mut [i64], before: i64, ii: i64) -> i64 {
-    // Mostly either each firing has ended when the next can start, or all could have started long ago. Both are seen
-    // many firings at a time; the rest goes one by one.
-    let count = starts.len() - 1;
-    starts[0] = before - ii;
-    let (last, next) = (&starts[..count], &starts[1..]);
-    // Times are far from the ends of their range, so a difference has the right sign.
-    let mut signs = 0;
-    for at in 0..count {
-        signs |= next[at] - last[at] - ii;
-    }
-    if signs >= 0 {
-        return starts[count] + ii;
-    }
-    let (mut ready, mut signs) = (before, 0);
-    for &start in &starts[1..] {
-        signs |= ready - start;
-        ready += ii;
-    }
-    if signs >= 0 {
-        let mut ready = before;
-        for start in &mut starts[1..] {
-            *start = ready;
-            ready += ii;
-        }
-        return ready;
-    }
-    let mut ready = before;
-    for start in &mut starts[1..] {
-        *start = (*start).max(ready);
-        ready = *start + ii;
-    }
-    ready
-}
-
-/// The same where each firing has its own interval.
-#[inline(always)]
-fn chain_each(starts: &mut [i64], ends: &mut [i64], before: i64, iis: &[i64]) -> i64 {
-    starts.iter_mut().zip(ends).zip(iis).fold(before, |ready, ((start, end), ii)| {
-        *start = (*start).max(ready);
-        *end = *start + ii;
-        *end
-    })
-}
-
-/// Cycles waited by firings whose data were there before they started.
-#[inline(always)]
-fn late(data: &[i64], starts: &[i64], ends: &[i64], before: i64) -> i64 {
-    let wait = |data: i64, start: i64, ready: i64| if data < start { start - ready } else { 0 };
-    let rest = data[1..].iter().zip(&starts[1..]).zip(ends);
-    wait(data[0], starts[0], before) + rest.map(|((&data, &start), &ready)| wait(data, start, ready)).sum::<i64>()
-}
-
-/// The same, told apart: for space, and for memory.
-#[inline(always)]
-fn late_of_three(data: &[i64], memory: &[i64], starts: &[i64], ends: &[i64], before: i64) -> (i64, i64) {
-    let (mut space, mut from_memory, mut ready) = (0, 0, before);
-    for (firing, &start) in starts.iter().enumerate() {
-        let wait = if data[firing] < start { start - ready } else { 0 };
-        *(if memory[firing] == start { &mut from_memory } else { &mut space }) += wait;
-        ready = ends[firing];
-    }
-    (space, from_memory)
-}
-
-/// `late` where every firing is busy for `ii`.
-#[inline(always)]
-fn late_evenly(data: &[i64], starts: &[i64], before: i64, ii: i64) -> i64 {
-    let mut sum = if data[0] < starts[0] { starts[0] - before } else { 0 };
-    let (data, next, last) = (&data[1..], &starts[1..], &starts[..starts.len() - 1]);
-    for at in 0..data.len().min(next.len()).min(last.len()) {
-        sum += if data[at] < next[at] { next[at] - last[at] - ii } else { 0 };
-    }
-    sum
 }

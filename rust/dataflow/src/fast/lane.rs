@@ -4,6 +4,7 @@
 //! however many tokens it moves. The tracks of all lanes lie in one array of times.
 
 use super::body::{CHUNK, Each, Grains, Use};
+use super::passes::{any_later, later, put};
 use crate::stream::Stream;
 
 /// A ring of timestamps in the array of times; its length is a power of two.
@@ -187,22 +188,6 @@ impl Span<'_> {
                 false => any_later(&self.two[..second - first], &than.one[first..second]),
             }
             | any_later(&self.two[second - self.one.len()..], &than.two[second - than.one.len()..])
-    }
-}
-
-#[inline(always)]
-fn later(out: &mut [i64], than: &[i64], from: &[i64], add: i64) {
-    let (than, from) = (&than[..out.len()], &from[..out.len()]);
-    for at in 0..out.len() {
-        out[at] = than[at].max(from[at] + add);
-    }
-}
-
-#[inline(always)]
-fn put(to: &mut [i64], from: &[i64], add: i64) {
-    let from = &from[..to.len()];
-    for at in 0..to.len() {
-        to[at] = from[at] + add;
     }
 }
 
@@ -503,15 +488,4 @@ impl Lane {
         }
         self.high * self.share + self.stuck
     }
-}
-
-#[inline(always)]
-fn any_later(these: &[i64], than: &[i64]) -> bool {
-    let than = &than[..these.len()];
-    // Times are far from the ends of their range, so a difference has the right sign.
-    let mut signs = 0;
-    for at in 0..these.len() {
-        signs |= than[at] - these[at];
-    }
-    signs < 0
 }

@@ -10,6 +10,7 @@ mod body;
 mod firing;
 mod lane;
 mod order;
+mod passes;
 mod period;
 mod values;
 
