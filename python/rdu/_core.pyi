@@ -36,7 +36,7 @@ def operators() -> list[tuple[str, str, int | None]]: ...
 _Column = npt.NDArray[np.int64]
 _Ends = list[tuple[int, int]]
 
-class RunAsked(TypedDict):
+class _RunAsked(TypedDict):
     """What is asked of a run; see ``StreamProgram.run`` of the builder."""
 
     fast: bool
@@ -48,7 +48,7 @@ class RunAsked(TypedDict):
     intervals: int | None
     firing_times: list[tuple[int, list[int]]] | None
 
-class RunResult(TypedDict):
+class _RunResult(TypedDict):
     """What a run returns."""
 
     cycles: int
@@ -87,7 +87,7 @@ class StreamProgram:
         units: Sequence[tuple[int, int | None, int | None, int | None]],
         streams: Sequence[tuple[int, int | None, int | None, int | None]],
     ) -> StreamProgram: ...
-    def run(self, asked: RunAsked) -> RunResult: ...
+    def run(self, asked: _RunAsked) -> _RunResult: ...
 
 @final
 class Image:

@@ -112,7 +112,7 @@ class StreamProgram:
         if record and self._core.merges:
             raise GraphError("record: the program has a merge, whose choices follow from one timing and fit no other")
         wanted = None if firing_times is None else self._firing_times(firing_times)
-        asked: _core.RunAsked = {
+        asked: _core._RunAsked = {
             "fast": mode == FAST,
             "skip": skip,
             "progress": progress,

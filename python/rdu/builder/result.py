@@ -144,7 +144,7 @@ class StreamRun:
 
 def collect(
     labels: Labels,
-    found: _core.RunResult,
+    found: _core._RunResult,
     numbers: list[list[int]] | None,
     asked: list[str],
     values: StreamRun | None,
