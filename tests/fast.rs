@@ -44,15 +44,24 @@ fn sketch(units: usize, memory: bool, most: u64) -> impl Strategy<Value = Sketch
             (1u64..4, 0u64..6, 1usize..5).prop_map(|(ii, latency, count)| vec![(ii, latency); count]),
             prop::collection::vec((1u64..4, 0u64..9), 1..5),
         ];
-        let unit = (phases, any::<[bool; 2]>(), outstanding)
-            .prop_map(|(phases, nested, outstanding)| UnitSketch { phases, nested, outstanding });
+        let unit = (phases, any::<[bool; 2]>(), outstanding).prop_map(|(phases, nested, outstanding)| UnitSketch {
+            phases,
+            nested,
+            outstanding,
+        });
         let cuts = || prop::collection::vec(0u32..7, 4);
         let stream = (
             ((0..count, 0..count), 1u32..7, (cuts(), cuts())),
             (prop_oneof![0u64..6, 20u64..90], 1u64..5, 0u64..4, prop_oneof![Just(0u64), 0u64..9]),
         )
-            .prop_map(|((ends, tokens, cuts), (extra, latency, credit, initial))| {
-                StreamSketch { ends, tokens, cuts, extra, latency, credit, initial }
+            .prop_map(|((ends, tokens, cuts), (extra, latency, credit, initial))| StreamSketch {
+                ends,
+                tokens,
+                cuts,
+                extra,
+                latency,
+                credit,
+                initial,
             });
         let iterations = [1u64..4, 1u64..6, 1..most];
         (prop::collection::vec(unit, count), prop::collection::vec(stream, 0..count + 3), iterations)

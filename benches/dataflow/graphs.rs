@@ -164,7 +164,7 @@ pub fn long_period(tokens: u64) -> Program {
 pub fn prime_loops(units: usize, tokens: u64) -> Program {
     let mut graph = Graph::default();
     let mut last = graph.plain(tokens);
-    let prime = |n: &u64| (2..).take_while(|d| d * d <= *n).all(|d| n % d != 0);
+    let prime = |n: &u64| (2..).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d));
     for length in (1000..).filter(prime).take(units - 1) {
         let unit = graph.unit(&[(length - 1, 1), (1, 2)], tokens);
         graph.join((last, &[1]), (unit, &[1]), CAPACITY);

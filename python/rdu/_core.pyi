@@ -22,10 +22,10 @@ __all__ = [
 _Array = npt.NDArray[np.float32] | npt.NDArray[np.uint16]
 
 # Units by index, their cycles and firings in an iteration, its cycles, the critical cycle: see builder.analysis.
-StepRow = tuple[Literal["busy", "token", "slot"], int | None, int, int, int, int, int, int]
-PartRow = tuple[list[int], list[int], list[int], tuple[int, int] | None, list[StepRow]]
+_StepRow = tuple[Literal["busy", "token", "slot"], int | None, int, int, int, int, int, int]
+_PartRow = tuple[list[int], list[int], list[int], tuple[int, int] | None, list[_StepRow]]
 
-def analyse(program: StreamProgram) -> list[PartRow]: ...
+def analyse(program: StreamProgram) -> list[_PartRow]: ...
 def capacities(
     program: StreamProgram, work: int
 ) -> tuple[list[tuple[int, int]], tuple[list[int], bool], tuple[list[int], bool]]: ...

@@ -232,7 +232,7 @@ class Analysis:
         return "\n\n".join(str(part) for part in self._parts)
 
 
-def _part(row: _core.PartRow, units: tuple[str, ...], streams: tuple[str, ...]) -> Part:
+def _part(row: _core._PartRow, units: tuple[str, ...], streams: tuple[str, ...]) -> Part:
     members, repetitions, firings, period, critical = row
     names = [units[at] for at in members]
     return Part(

@@ -194,9 +194,8 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
                 }
                 let mut wait = Wait::Data(self.program.inputs(unit)[0]);
                 for phase in 0..self.program.units[unit].phases.len() {
-                    match self.constraints(unit, &self.program.actions[at + phase]) {
-                        Err(why @ Wait::Space(_)) => wait = why,
-                        Err(_) | Ok(_) => {}
+                    if let Err(why @ Wait::Space(_)) = self.constraints(unit, &self.program.actions[at + phase]) {
+                        wait = why;
                     }
                 }
                 Ok(Next::Wait(wait))
