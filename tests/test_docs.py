@@ -1,7 +1,12 @@
-"""The docs cannot lie: the Python blocks of every page of docs/ run, in order, in one namespace a page."""
+"""The docs cannot lie: the Python blocks of every page of docs/ run, in order, in one namespace a page.
+
+So do the examples in the package's docstrings, and the short programs of examples/ that need no model.
+"""
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import re
 import subprocess
 import sys
@@ -15,7 +20,13 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`(\w+\.toml)`[^`]*^```toml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Pages with nothing to run are not listed.
 PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if BLOCK.search(page.read_text(encoding="utf-8"))]
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+PACKAGE = ROOT / "python"
+# Modules whose docstrings have examples.
+MODULES = [
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+    for path in sorted((PACKAGE / "rdu").rglob("*.py"))
+    if ">>> " in path.read_text(encoding="utf-8")
+]
 
 
 def run_page(page: Path) -> None:
@@ -51,3 +62,28 @@ def test_the_first_graph() -> None:
     shown = subprocess.run([sys.executable, example], capture_output=True, text=True, check=True).stdout
     assert "2008 cycles, 2000 firings" in shown
     assert "deadlock after 0 cycles: src (after 0 firings) waits for a token on mac->src from mac" in shown
+
+
+def test_the_short_path(tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "examples" / "short_path.py", tmp_path / "short_path.svg"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    # The long path takes 4 + 3, 6 + 3 and 1 cycle of credit: so many slots, or four firings in 17 cycles.
+    assert "an iteration takes 17/4 cycles" in shown
+    assert "the short path needs 17 slots instead of 4" in shown
+    assert [line.split(",")[0] for line in shown.splitlines()[-2:]] == [
+        "3.0e+12 firings: 4.2500e+12 cycles",
+        "3.0e+12 firings: 1.0000e+12 cycles",
+    ]
+    assert (tmp_path / "short_path.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_a_docstring(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.attempted > 0
+    assert results.failed == 0, "the lines above show what the example says and what it gives"
+
+
+def test_docstrings_with_examples_are_found() -> None:
+    assert {"rdu.builder.builder", "rdu.builder.program"} <= set(MODULES)
