@@ -30,7 +30,7 @@ MADE := $(VENV)/.made
 INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
 
-.PHONY: help demo test accuracy lint lint-rust lint-python test-rust test-python bench install wheel sdist clean
+.PHONY: help demo test accuracy lint lint-rust lint-python test-rust test-python bench instructions install wheel sdist clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +67,9 @@ accuracy: $(INSTALLED) $(TOOLS) ## distances from the reference logits, divergen
 bench: $(INSTALLED) $(TOOLS) ## rates of the engine and of the package, built in release mode
 	cargo bench $(CARGO_FLAGS) --workspace
 	$(BIN)/python -m pytest benches --benchmark-only
+
+instructions: $(MADE) ## instructions per firing and per transfer of the engine, which noise does not touch (needs valgrind)
+	$(BIN)/python benches/instructions.py
 
 wheel: $(MADE) ## one abi3 wheel for this platform, in dist/
 	$(BIN)/maturin build --release $(CARGO_FLAGS) --out $(DIST)
