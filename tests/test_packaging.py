@@ -113,11 +113,17 @@ def test_everything_imported_is_declared() -> None:
 
 
 def test_sources_packed_for_cargo_cover_its_targets() -> None:
-    """Every target file the root manifest names is in the sdist, or cargo refuses the whole workspace there."""
+    """Every target file the root manifest names is in the sdist, or cargo refuses the whole workspace there.
+
+    And so is every module of benches and tests, or cargo cannot build them there.
+    """
     packed = [entry["path"] for entry in PYPROJECT["tool"]["maturin"]["include"] if entry["format"] == "sdist"]
     targets = [CARGO["lib"]["path"]]
     for kind, folder in (("bench", "benches"), ("test", "tests"), ("example", "examples")):
         targets += [target.get("path", f"{folder}/{target['name']}.rs") for target in CARGO.get(kind, [])]
+    targets += [
+        str(path.relative_to(ROOT)) for folder in ("benches", "tests") for path in (ROOT / folder).rglob("*.rs")
+    ]
     for target in targets:
         assert any(Path(target).match(pattern) for pattern in packed), f"{target} is not in [tool.maturin] include"
         assert (ROOT / target).is_file(), f"Cargo.toml names {target}, which does not exist"
