@@ -45,6 +45,13 @@ impl Door {
         }
     }
 
+    /// Raises the starts of successive requests to when there is room for them.
+    pub(crate) fn raise(&self, starts: &mut [i64]) {
+        for (ahead, start) in (0..).zip(starts) {
+            *start = (*start).max(self.room(ahead).unwrap_or(0) as i64);
+        }
+    }
+
     /// Requests that may be issued before another answer is known.
     pub(crate) fn free(&self) -> u64 {
         self.answers.len() as u64 - (self.issued - self.answered)

@@ -64,8 +64,6 @@ pub struct Bound<'a> {
     /// Slots that each stream really uses: its capacity, or all the tokens it ever carries where that is less.
     pub(crate) slots: Vec<usize>,
     pub(crate) call: &'a Call,
-    /// Firings of all units; an estimate from below where data decide.
-    pub(crate) firings: u64,
 }
 
 impl Bound<'_> {
@@ -161,7 +159,6 @@ impl Program {
         let mut codes = Vec::with_capacity(self.units.len());
         let mut slots = Vec::with_capacity(self.streams.len());
         let (mut bound, mut left) = (0u128, MOST_SLOTS);
-        let mut all = 0u64;
         let mut unknown = vec![false; self.streams.len()];
         for (at, unit) in self.units.iter().enumerate() {
             let arguments = || BuildError::Arguments { unit: unit.name.clone(), given: call.arguments.len() };
@@ -182,7 +179,6 @@ impl Program {
             let totals = count(&code, self.first_action[at], unit.phases.len()).ok_or_else(arguments)?;
             for (phase, &firings) in unit.phases.iter().zip(&totals) {
                 bound = bound.saturating_add(cycles(firings, phase.ii, phase.latency));
-                all = all.saturating_add(firings);
                 add(&phase.consume, firings, &self.inputs[at], &mut consumed)?;
                 add(&phase.produce, firings, &self.outputs[at], &mut produced)?;
             }
@@ -214,7 +210,7 @@ impl Program {
         if bound >= 1 << 63 {
             return Err(BuildError::Overflow);
         }
-        Ok(Bound { program: self, code: codes, slots, call, firings: all })
+        Ok(Bound { program: self, code: codes, slots, call })
     }
 
     /// Where the number of firings is not known, single times are bounded instead of their sum; see `MOST_LOOSE`.

@@ -83,7 +83,7 @@ pub(crate) struct Use {
     /// The other end is a load unit: waiting here is waiting for memory.
     pub from_memory: bool,
     /// One token in each firing, and each token has its own entry at both ends of the stream.
-    plain: bool,
+    pub plain: bool,
 }
 
 /// Phases that run one after another, over and over.
@@ -99,12 +99,15 @@ pub(crate) struct Body {
     pub transfer: bool,
     /// A stream leads from the unit to itself, so that firing makes more firings possible.
     pub again: bool,
-    /// All its streams are plain, its times are the same for all firings, and memory has no part in it: the interval, the
-    /// latency.
+    /// The interval and latency of all firings, if its streams are plain and memory has no part in it.
     pub plain: Option<(i64, i64)>,
 }
 
 impl<T: Copy + PartialEq> Each<T> {
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self, Each::Table(_))
+    }
+
     fn new(values: Vec<T>) -> Self {
         if values.iter().all(|value| *value == values[0]) { Each::Same(values[0]) } else { Each::Table(table(&values)) }
     }
@@ -187,10 +190,10 @@ impl Body {
             _ => None,
         };
         Body {
+            plain,
             ii,
             latency,
             memory,
-            plain,
             again: produce.iter().any(|out| consume.iter().any(|input| input.lane == out.lane)),
             transfer,
             consume,

@@ -1,22 +1,26 @@
 //! Many firings of one unit at once: the passes of the recurrence, and what follows from the starts.
 
 use super::Engine;
-use super::body::{Body, CHUNK, Each};
+use super::body::{Body, CHUNK, Each, Use};
 use super::lane::Lane;
-use super::passes::{chain, chain_each, late, late_evenly, late_of_three};
+use super::passes::{chain, chain_each, evenly, late, late_evenly, late_of_three, put};
+use super::track::Ahead;
 use super::values::compute;
 use crate::engine::Decisions;
 use crate::error::RunError;
 use crate::observer::{Fired, Probe, State};
 use std::cmp::Reverse;
 
-/// The passes over the firings of a chunk.
+/// A pass over the firings of a chunk, with a place in front for what comes before the first.
+type Pass = [i64; CHUNK + 1];
+
+/// The passes of one visit.
 pub(super) struct Scratch {
+    starts: Pass,
+    spare: Pass,
     /// When tokens of other units are there, and those of memory.
-    data: [i64; CHUNK],
-    memory: [i64; CHUNK],
-    /// Starts, behind one place for the start before them.
-    starts: [i64; CHUNK + 1],
+    data: Pass,
+    memory: Pass,
     /// Starts + ii.
     ends: [i64; CHUNK],
     /// Where transfers go.
@@ -25,8 +29,43 @@ pub(super) struct Scratch {
 
 impl Scratch {
     pub(super) fn new() -> Box<Self> {
-        let none = [0; CHUNK];
-        Box::new(Scratch { data: none, memory: none, starts: [0; CHUNK + 1], ends: none, addresses: Vec::new() })
+        let (none, ends) = ([0; CHUNK + 1], [0; CHUNK]);
+        Box::new(Scratch { starts: none, spare: none, data: none, memory: none, ends, addresses: Vec::new() })
+    }
+}
+
+/// The latest of the times that firings wait for. Each stream's are taken in by a pass that reads what was found and
+/// writes the spare slice, which is then the other.
+struct Latest<'a> {
+    found: &'a mut [i64],
+    spare: &'a mut [i64],
+    /// When the unit is ready; an earlier time is none.
+    ready: i64,
+    nothing: bool,
+}
+
+impl<'a> Latest<'a> {
+    #[inline(always)]
+    fn new(found: &'a mut Pass, spare: &'a mut Pass, firings: usize, ready: i64) -> Self {
+        Latest { found: &mut found[..firings + 1], spare: &mut spare[..firings + 1], ready, nothing: true }
+    }
+
+    /// Takes in one end of a stream, unless all its times are past: they only rise, so the last one tells.
+    #[inline(always)]
+    fn take(&mut self, ahead: Ahead, times: &[i64], end: &Use, next: usize) {
+        if ahead.last(times, end, next, self.found.len() - 1) <= self.ready {
+            return;
+        }
+        if self.nothing && end.plain {
+            ahead.put(times, &mut self.found[1..]);
+        } else {
+            if self.nothing {
+                self.found.fill(0);
+            }
+            ahead.later(times, end, next, &self.found[1..], &mut self.spare[1..]);
+            std::mem::swap(&mut self.found, &mut self.spare);
+        }
+        self.nothing = false;
     }
 }
 
@@ -34,51 +73,46 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
     /// Fires unit `at` `firings` times; tokens, slots and room for its transfers are there.
     #[inline(always)]
     pub(super) fn fire(&mut self, at: usize, body: usize, firings: usize) -> Result<(), RunError> {
+        let slowly = P::ON || VALUES;
         let Self { bodies, lanes, times, actors, scratch, doors, ready, .. } = self;
         let (number, body, actor) = (body, &bodies[body], &mut actors[at]);
-        let next = actor.place.next;
-        let Scratch { data, memory, starts, ends, .. } = &mut **scratch;
-        let (data, memory) = (&mut data[..firings], &mut memory[..firings]);
-        let (chained, ends) = (&mut starts[..firings + 1], &mut ends[..firings]);
-        let starts = &mut chained[1..];
+        let (next, before) = (actor.place.next, actor.ready);
+        let Scratch { starts, spare, data, memory, ends, .. } = &mut **scratch;
 
-        // When everything is there that a firing waits for, ...
-        data.fill(0);
-        for end in body.consume.iter().filter(|end| !end.from_memory) {
-            lanes[end.lane].raise_tokens(times, end, next, data);
-        }
-        starts.copy_from_slice(data);
-        if body.memory {
-            memory.fill(0);
-            for end in body.consume.iter().filter(|end| end.from_memory) {
-                lanes[end.lane].raise_tokens(times, end, next, memory);
-            }
-            if let Some(door) = &doors[at] {
-                let room = |ahead: usize| door.room(ahead as u64).unwrap_or(0) as i64;
-                memory.iter_mut().enumerate().for_each(|(ahead, memory)| *memory = (*memory).max(room(ahead)));
-            }
-            starts.iter_mut().zip(&*memory).for_each(|(start, memory)| *start = (*start).max(*memory));
+        // When everything is there that the firings wait for, ...
+        let mut latest = Latest::new(starts, spare, firings, before);
+        for end in &body.consume {
+            latest.take(lanes[end.lane].tokens_ahead(), times, end, next);
         }
         for end in &body.produce {
-            lanes[end.lane].raise_space(times, end, next, starts);
+            latest.take(lanes[end.lane].slots_ahead(), times, end, next);
+        }
+        let Latest { found: starts, spare, mut nothing, .. } = latest;
+        if nothing && (body.transfer || body.ii.is_table()) {
+            starts.fill(0);
+            nothing = false;
+        }
+        if let Some(door) = &doors[at] {
+            door.raise(&mut starts[1..]);
         }
 
-        // ... when it starts, given when the one before has ended, ...
-        let before = actor.ready;
+        // ... when they start, each given when the one before has ended, ...
+        let ends = &mut ends[..firings];
         let busy = match &body.ii {
             Each::Same(ii) => {
-                actor.ready = chain(chained, before, *ii);
-                let starts = &chained[1..];
-                ends.iter_mut().zip(&*starts).for_each(|(end, start)| *end = start + ii);
+                actor.ready = if nothing { evenly(&mut starts[1..], before, *ii) } else { chain(starts, before, *ii) };
+                if slowly || body.transfer {
+                    put(ends, &starts[1..], *ii);
+                }
                 ii * firings as i64
             }
             Each::Table(iis) => {
                 let iis = &iis[next..next + firings];
-                actor.ready = chain_each(starts, ends, before, iis);
+                actor.ready = chain_each(&mut starts[1..], ends, before, iis);
                 iis.iter().sum()
             }
         };
-        let starts = &chained[1..];
+        let starts = &starts[1..];
         let last = match &body.latency {
             Each::Same(latency) => starts[firings - 1] + latency,
             Each::Table(latencies) => {
@@ -91,21 +125,44 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
             actor.first = starts[0];
         }
 
-        // ... and what it waited for: data, unless one of the others came later.
+        // ... and what they waited for: data, unless a slot or an answer came later.
         let waited = actor.ready - before - busy;
-        if waited > 0 && body.memory {
-            let (space, from_memory) = late_of_three(data, memory, starts, ends, before);
+        if P::ON || (waited > 0 && body.memory) {
+            let (data, memory) = (&mut data[1..firings + 1], &mut memory[1..firings + 1]);
+            let spare = &mut spare[1..];
+            tokens(body, lanes, times, next, false, data, spare);
+            tokens(body, lanes, times, next, true, memory, spare);
+            if let Some(door) = &doors[at] {
+                door.raise(memory);
+            }
+            let (space, from_memory) = match &body.ii {
+                Each::Same(ii) => late_of_three(data, memory, starts, before, |start, _| start + ii),
+                Each::Table(_) => late_of_three(data, memory, starts, before, |_, firing| ends[firing]),
+            };
             actor.space += space;
             actor.memory += from_memory;
         } else if waited > 0 && !body.produce.is_empty() {
-            actor.space += if body.consume.is_empty() { waited } else { late(data, starts, ends, before) };
+            let mut latest = Latest::new(data, memory, firings, before);
+            for end in &body.consume {
+                latest.take(lanes[end.lane].tokens_ahead(), times, end, next);
+            }
+            actor.space += match &body.ii {
+                _ if latest.nothing => waited,
+                Each::Same(ii) => late_evenly(&latest.found[1..], starts, before, *ii),
+                Each::Table(_) => late(&latest.found[1..], starts, ends, before),
+            };
         }
-        if P::ON || VALUES || body.transfer {
+        if slowly || body.transfer {
+            // Whichever slice the starts are in, the rest finds them.
+            spare[1..].copy_from_slice(starts);
             return self.finish_slowly(at, number, firings, before);
         }
         for end in &body.consume {
             let lane = &mut lanes[end.lane];
-            lane.consume(times, end, next, ends);
+            match &body.ii {
+                Each::Same(ii) => lane.consume(times, end, next, starts, *ii),
+                Each::Table(_) => lane.consume(times, end, next, ends, 0),
+            }
             ready.insert(lane.from);
         }
         for end in &body.produce {
@@ -118,43 +175,60 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
         Ok(())
     }
 
-    /// The same where every stream carries one token a firing and every firing takes the same time.
+    /// Fires a unit as often as it can, `most` times at most, where every stream carries one token a firing, every firing
+    /// takes the same time, and memory has no part. `C` and `R` are the streams that it consumes from and produces on.
     #[inline(always)]
-    pub(super) fn fire_plain(&mut self, at: usize, body: usize, firings: usize, ii: i64, latency: i64) {
+    pub(super) fn fire_plain<const C: usize, const R: usize>(&mut self, at: usize, body: usize, most: u64) -> u64 {
         let Self { bodies, lanes, times, actors, scratch, ready, .. } = self;
         let (body, actor) = (&bodies[body], &mut actors[at]);
-        let Scratch { data, memory, starts, .. } = &mut **scratch;
-        let (data, chained) = (&mut data[..firings], &mut starts[..firings + 1]);
-        latest(body, lanes, times, true, data, &mut chained[1..]);
+        let (consume, produce) = (known::<C>(&body.consume), known::<R>(&body.produce));
+        let Some((ii, latency)) = body.plain else { return 0 };
+        let mut fired = most;
+        for end in consume {
+            fired = fired.min(lanes[end.lane].tokens());
+        }
+        for end in produce {
+            fired = fired.min(lanes[end.lane].space());
+        }
+        if fired == 0 {
+            return 0;
+        }
+        let firings = fired as usize;
+        let Scratch { starts, spare, data, memory, .. } = &mut **scratch;
+        let (starts, spare) = (&mut starts[..firings + 1], &mut spare[1..firings + 1]);
+        latest(consume, produce, lanes, times, spare, &mut starts[1..]);
         let before = actor.ready;
-        actor.ready = chain(chained, before, ii);
-        let starts = &chained[1..];
-        actor.end = actor.end.max(actor.ready - ii + ii.max(latency));
-        actor.busy += ii * firings as i64;
+        actor.ready = chain(starts, before, ii);
+        let starts = &starts[1..];
+        let busy = ii * firings as i64;
+        actor.end = actor.end.max(actor.ready + (latency - ii).max(0));
+        actor.busy += busy;
         if actor.firings == 0 {
             actor.first = starts[0];
         }
-        let waited = actor.ready - before - ii * firings as i64;
-        if waited > 0 && !body.produce.is_empty() {
-            actor.space += if body.consume.is_empty() {
+        let waited = actor.ready - before - busy;
+        if waited > 0 && !produce.is_empty() {
+            actor.space += if consume.is_empty() {
                 waited
             } else {
-                latest(body, lanes, times, false, &mut memory[..firings], data);
+                let data = &mut data[1..firings + 1];
+                latest(consume, &[], lanes, times, &mut memory[1..firings + 1], data);
                 late_evenly(data, starts, before, ii)
             };
         }
-        for end in &body.consume {
+        for end in consume {
             let lane = &mut lanes[end.lane];
             lane.plain_consume(times, starts, ii);
             ready.insert(lane.from);
         }
-        for end in &body.produce {
+        for end in produce {
             let lane = &mut lanes[end.lane];
             lane.plain_produce(times, starts);
             ready.insert(lane.to);
         }
         let length = body.actions.len();
         self.advance(at, length, firings);
+        fired
     }
 
     /// Moves the unit on in its nest.
@@ -203,7 +277,7 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
         }
         for end in &body.consume {
             let lane = &mut lanes[end.lane];
-            lane.consume(times, end, next, &scratch.ends[..firings]);
+            lane.consume(times, end, next, &scratch.ends[..firings], 0);
             ready.insert(lane.from);
         }
         for end in &body.produce {
@@ -226,8 +300,8 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
             let start = scratch.starts[firing + 1];
             let wait = match start {
                 _ if start == ready => State::Busy,
-                _ if scratch.data[firing] == start => State::Data,
-                _ if body.memory && scratch.memory[firing] == start => State::Memory,
+                _ if scratch.data[firing + 1] == start => State::Data,
+                _ if body.memory && scratch.memory[firing + 1] == start => State::Memory,
                 _ => State::Space,
             };
             self.probe.fired(&Fired {
@@ -268,35 +342,66 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
     }
 }
 
-/// When the tokens of a plain body's next firings are there, and with `space` their slots too, in `out`.
-#[inline(always)]
-fn latest<'a>(
+/// When the tokens of the next firings are there, of memory or of all others.
+fn tokens(
     body: &Body,
     lanes: &[Lane],
     times: &[i64],
-    space: bool,
-    mut other: &'a mut [i64],
+    next: usize,
+    from_memory: bool,
+    out: &mut [i64],
+    spare: &mut [i64],
+) {
+    out.fill(0);
+    for end in body.consume.iter().filter(|end| end.from_memory == from_memory) {
+        spare.copy_from_slice(out);
+        lanes[end.lane].tokens_ahead().later(times, end, next, spare, out);
+    }
+}
+
+/// Any number of streams.
+pub(super) const ANY: usize = usize::MAX;
+
+/// The same streams, told to the compiler how many there are.
+#[inline(always)]
+fn known<const N: usize>(uses: &[Use]) -> &[Use] {
+    if N == ANY { uses } else { &uses[..N] }
+}
+
+/// When the tokens of a plain body's next firings, and their slots, are there, in `out`.
+#[inline(always)]
+fn latest<'a>(
+    consume: &[Use],
+    produce: &[Use],
+    lanes: &[Lane],
+    times: &[i64],
+    mut spare: &'a mut [i64],
     mut out: &'a mut [i64],
 ) {
-    let (tokens, slots) = (body.consume.len(), if space { body.produce.len() } else { 0 });
-    let count = out.len();
-    if tokens + slots == 0 {
+    let passes = consume.len() + produce.len();
+    if passes == 0 {
         return out.fill(0);
     }
     // Each pass reads what the one before wrote; the last one writes to `out`.
-    if (tokens + slots) % 2 == 0 {
-        std::mem::swap(&mut out, &mut other);
+    if passes.is_multiple_of(2) {
+        std::mem::swap(&mut out, &mut spare);
     }
-    for pass in 0..tokens + slots {
-        let span = match pass.checked_sub(tokens) {
-            None => lanes[body.consume[pass].lane].plain_tokens(times, count),
-            Some(slot) => lanes[body.produce[slot].lane].plain_space(times, count),
-        };
-        if pass == 0 {
+    for (rank, end) in consume.iter().enumerate() {
+        let span = lanes[end.lane].plain_tokens(times, out.len());
+        if rank == 0 {
             span.put(out)
         } else {
-            span.later(other, out)
+            span.later(spare, out)
         }
-        std::mem::swap(&mut out, &mut other);
+        std::mem::swap(&mut out, &mut spare);
+    }
+    for (rank, end) in produce.iter().enumerate() {
+        let span = lanes[end.lane].plain_slots(times, out.len());
+        if rank == 0 && consume.is_empty() {
+            span.put(out)
+        } else {
+            span.later(spare, out)
+        }
+        std::mem::swap(&mut out, &mut spare);
     }
 }

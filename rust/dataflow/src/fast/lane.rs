@@ -1,199 +1,12 @@
-//! A stream as two tracks of timestamps: when its producer took slots, and when its consumer freed them.
-//!
-//! A track has one entry for each *grain* of tokens that its unit moves at once, so that a firing writes one entry
-//! however many tokens it moves. The tracks of all lanes lie in one array of times.
+//! A stream as tracks of timestamps: when its producer took slots, and when its consumer freed them.
 
-use super::body::{CHUNK, Each, Grains, Use};
-use super::passes::{any_later, later, put};
+use super::body::{Each, Grains, Use};
+use super::track::{Ahead, Span, Track};
 use crate::stream::Stream;
-
-/// A ring of timestamps in the array of times; its length is a power of two.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Track {
-    base: usize,
-    mask: usize,
-    /// Tokens of one entry.
-    grain: u64,
-    /// Entries ever written.
-    entries: i64,
-}
-
-/// The entries that hold the tokens `first`, `first + step`, and so on.
-struct Walk {
-    entry: i64,
-    rest: u64,
-    whole: i64,
-    part: u64,
-    grain: u64,
-}
-
-impl Walk {
-    #[inline(always)]
-    fn new(first: i64, step: u64, grain: u64) -> Self {
-        if grain == 1 {
-            return Walk { entry: first, rest: 0, whole: step as i64, part: 0, grain };
-        }
-        let (entry, rest) = (first.div_euclid(grain as i64), first.rem_euclid(grain as i64) as u64);
-        Walk { entry, rest, whole: (step / grain) as i64, part: step % grain, grain }
-    }
-
-    #[inline(always)]
-    fn next(&mut self) -> i64 {
-        let entry = self.entry;
-        self.rest += self.part;
-        let carry = self.rest >= self.grain;
-        self.rest -= if carry { self.grain } else { 0 };
-        self.entry += self.whole + i64::from(carry);
-        entry
-    }
-}
-
-impl Track {
-    /// Room for `tokens` tokens at the end of `times`.
-    fn new(times: &mut Vec<i64>, tokens: u64, grain: u64) -> Self {
-        let length = tokens.div_ceil(grain).next_power_of_two() as usize;
-        let base = times.len();
-        times.resize(base + length, 0);
-        Track { base, mask: length - 1, grain, entries: 0 }
-    }
-
-    /// The entry of a token; a grain of 1 is the rule, and saves the division.
-    #[inline(always)]
-    fn entry(&self, token: i64) -> i64 {
-        if self.grain == 1 { token } else { token.div_euclid(self.grain as i64) }
-    }
-
-    #[inline(always)]
-    fn index(&self, entry: i64) -> usize {
-        self.base + (entry as usize & self.mask)
-    }
-
-    /// `count` entries from `entry` on.
-    #[inline(always)]
-    fn span<'a>(&self, times: &'a [i64], entry: i64, count: usize, add: i64) -> Span<'a> {
-        let at = entry as usize & self.mask;
-        let room = self.mask + 1 - at;
-        let from = self.base + at;
-        if count <= room {
-            return Span { one: &times[from..from + count], two: &[], add };
-        }
-        Span { one: &times[from..from + room], two: &times[self.base..self.base + count - room], add }
-    }
-
-    /// Raises each of `out` to the time of tokens `first`, `first + step`, ... plus `add`.
-    #[inline(always)]
-    fn raise(&self, times: &[i64], first: i64, step: u64, add: i64, out: &mut [i64]) {
-        let mut walk = Walk::new(first, step, self.grain);
-        if step == self.grain {
-            let mut than = [0; CHUNK];
-            let than = &mut than[..out.len()];
-            than.copy_from_slice(out);
-            self.span(times, walk.entry, out.len(), add).later(than, out);
-        } else {
-            for out in out {
-                *out = (*out).max(times[self.index(walk.next())] + add);
-            }
-        }
-    }
-
-    /// The same where each firing moves its own number of tokens, from token `next` on.
-    #[inline(always)]
-    fn raise_each(&self, times: &[i64], mut next: i64, rates: &[u64], add: i64, out: &mut [i64]) {
-        for (out, &rate) in out.iter_mut().zip(rates) {
-            if rate > 0 {
-                next += rate as i64;
-                *out = (*out).max(times[self.index(self.entry(next - 1))] + add);
-            }
-        }
-    }
-
-    /// Appends the entries of firings that happen at `at`, plus `add` each.
-    #[inline(always)]
-    fn append(&mut self, times: &mut [i64], rate: &Each<u64>, next: usize, at: &[i64], add: i64) {
-        match rate {
-            Each::Same(rate) if *rate == self.grain => self.extend(times, at, add),
-            Each::Same(rate) => at.iter().for_each(|at| self.repeat(times, *rate, at + add)),
-            Each::Table(rates) => {
-                at.iter().zip(&rates[next..]).for_each(|(at, &rate)| self.repeat(times, rate, at + add))
-            }
-        }
-    }
-
-    /// Appends one entry for each of `at`.
-    #[inline(always)]
-    fn extend(&mut self, times: &mut [i64], at: &[i64], add: i64) {
-        let first = self.entries as usize & self.mask;
-        let room = self.mask + 1 - first;
-        let to = self.base + first;
-        if at.len() <= room {
-            put(&mut times[to..to + at.len()], at, add);
-        } else {
-            put(&mut times[to..to + room], &at[..room], add);
-            put(&mut times[self.base..self.base + at.len() - room], &at[room..], add);
-        }
-        self.entries += at.len() as i64;
-    }
-
-    #[inline(always)]
-    fn repeat(&mut self, times: &mut [i64], tokens: u64, time: i64) {
-        let count = if self.grain == 1 { tokens } else { tokens / self.grain };
-        for _ in 0..count {
-            let at = self.index(self.entries);
-            times[at] = time;
-            self.entries += 1;
-        }
-    }
-}
-
-/// Successive entries of a track, around its end, and what to add to them.
-pub(crate) struct Span<'a> {
-    one: &'a [i64],
-    two: &'a [i64],
-    add: i64,
-}
-
-impl Span<'_> {
-    /// Sets `out` to the times.
-    #[inline(always)]
-    pub(crate) fn put(&self, out: &mut [i64]) {
-        let (out_one, out_two) = out.split_at_mut(self.one.len());
-        put(out_one, self.one, self.add);
-        if !self.two.is_empty() {
-            put(out_two, self.two, self.add);
-        }
-    }
-
-    /// Sets `out` to the later of `than` and the times. Raising in place would be a conditional store for each firing.
-    #[inline(always)]
-    pub(crate) fn later(&self, than: &[i64], out: &mut [i64]) {
-        let (out_one, out_two) = out.split_at_mut(self.one.len());
-        let (than_one, than_two) = than.split_at(self.one.len());
-        later(out_one, than_one, self.one, self.add);
-        if !self.two.is_empty() {
-            later(out_two, than_two, self.two, self.add);
-        }
-    }
-
-    /// Whether any of these times is later than that of `than` in the same place.
-    #[inline(always)]
-    fn any_later(&self, than: &Span) -> bool {
-        if self.two.is_empty() && than.two.is_empty() {
-            return any_later(self.one, than.one);
-        }
-        // Three runs between the ends of the two tracks.
-        let (first, second) = (self.one.len().min(than.one.len()), self.one.len().max(than.one.len()));
-        any_later(&self.one[..first], &than.one[..first])
-            | match self.one.len() > first {
-                true => any_later(&self.one[first..second], &than.two[..second - first]),
-                false => any_later(&self.two[..second - first], &than.one[first..second]),
-            }
-            | any_later(&self.two[second - self.one.len()..], &than.two[second - than.one.len()..])
-    }
-}
 
 /// A stream in motion. It counts in portions of `share` tokens, the largest that both ends move whole.
 #[derive(Clone, Debug)]
-pub(crate) struct Lane {
+pub(super) struct Lane {
     /// Tokens ever, initial ones included: slot taken, arrival known, consumed.
     pub taken: u64,
     pub visible: u64,
@@ -227,7 +40,7 @@ pub(crate) struct Lane {
 
 impl Lane {
     /// A stream of `slots` slots between two units.
-    pub(crate) fn new(
+    pub(super) fn new(
         stream: &Stream,
         slots: usize,
         ends: (usize, usize),
@@ -271,52 +84,30 @@ impl Lane {
     }
 
     #[inline(always)]
-    pub(crate) fn tokens(&self) -> u64 {
+    pub(super) fn tokens(&self) -> u64 {
         self.visible - self.consumed
     }
 
     #[inline(always)]
-    pub(crate) fn space(&self) -> u64 {
+    pub(super) fn space(&self) -> u64 {
         self.capacity - (self.taken - self.consumed)
     }
 
-    /// Raises `out` to when the tokens of successive firings are visible.
+    /// When the next `count` tokens of a plain end are visible.
     #[inline(always)]
-    pub(crate) fn raise_tokens(&self, times: &[i64], end: &Use, next: usize, out: &mut [i64]) {
-        let (track, add) = self.seen.as_ref().map_or((&self.made, self.delay), |seen| (seen, 0));
-        let first = self.consumed as i64 - self.initial;
-        match &end.rate {
-            Each::Same(rate) => track.raise(times, first + *rate as i64 - 1, *rate, add, out),
-            Each::Table(rates) => track.raise_each(times, first, &rates[next..], add, out),
-        }
-    }
-
-    /// Raises `out` to when the slots of successive firings are free. Slots that were never used are free from 0 on:
-    /// their entries, which come before entry 0, have not been written yet.
-    #[inline(always)]
-    pub(crate) fn raise_space(&self, times: &[i64], end: &Use, next: usize, out: &mut [i64]) {
-        let first = self.taken as i64 - self.capacity as i64;
-        match &end.rate {
-            Each::Same(rate) => self.freed.raise(times, first + *rate as i64 - 1, *rate, 0, out),
-            Each::Table(rates) => self.freed.raise_each(times, first, &rates[next..], 0, out),
-        }
-    }
-
-    /// For a plain end: when the next tokens are visible.
-    #[inline(always)]
-    pub(crate) fn plain_tokens<'a>(&self, times: &'a [i64], count: usize) -> Span<'a> {
+    pub(super) fn plain_tokens<'a>(&self, times: &'a [i64], count: usize) -> Span<'a> {
         self.made.span(times, self.consumed as i64 - self.initial, count, self.delay)
     }
 
-    /// For a plain end: when the next slots are free.
+    /// When the next `count` slots of a plain end are free.
     #[inline(always)]
-    pub(crate) fn plain_space<'a>(&self, times: &'a [i64], count: usize) -> Span<'a> {
+    pub(super) fn plain_slots<'a>(&self, times: &'a [i64], count: usize) -> Span<'a> {
         self.freed.span(times, self.taken as i64 - self.capacity as i64, count, 0)
     }
 
-    /// For a plain end: firings that start at `starts` and are busy for `ii` consume a token each.
+    /// Firings that start at `starts` and are busy for `ii` consume a token each.
     #[inline(always)]
-    pub(crate) fn plain_consume(&mut self, times: &mut [i64], starts: &[i64], ii: i64) {
+    pub(super) fn plain_consume(&mut self, times: &mut [i64], starts: &[i64], ii: i64) {
         self.freed.extend(times, starts, ii + self.credit);
         self.consumed += starts.len() as u64;
         if self.high < self.capacity {
@@ -324,18 +115,32 @@ impl Lane {
         }
     }
 
-    /// For a plain end: firings that start at `starts` produce a token each.
+    /// Firings that start at `starts` produce a token each.
     #[inline(always)]
-    pub(crate) fn plain_produce(&mut self, times: &mut [i64], starts: &[i64]) {
+    pub(super) fn plain_produce(&mut self, times: &mut [i64], starts: &[i64]) {
         self.made.extend(times, starts, 0);
         self.taken += starts.len() as u64;
         self.visible += starts.len() as u64;
     }
 
-    /// Firings that are busy until `ends` consume their tokens.
+    /// When the next tokens are visible.
     #[inline(always)]
-    pub(crate) fn consume(&mut self, times: &mut [i64], end: &Use, next: usize, ends: &[i64]) {
-        self.freed.append(times, &end.rate, next, ends, self.credit);
+    pub(super) fn tokens_ahead(&self) -> Ahead<'_> {
+        let (track, add) = self.seen.as_ref().map_or((&self.made, self.delay), |seen| (seen, 0));
+        Ahead::new(track, self.consumed as i64 - self.initial, add)
+    }
+
+    /// When the next slots are free. Slots that were never used are free from 0 on: their entries, which come before entry
+    /// 0, have not been written yet.
+    #[inline(always)]
+    pub(super) fn slots_ahead(&self) -> Ahead<'_> {
+        Ahead::new(&self.freed, self.taken as i64 - self.capacity as i64, 0)
+    }
+
+    /// Firings that are busy until `ends` plus `add` consume their tokens.
+    #[inline(always)]
+    pub(super) fn consume(&mut self, times: &mut [i64], end: &Use, next: usize, ends: &[i64], add: i64) {
+        self.freed.append(times, end, next, ends, add + self.credit);
         self.consumed += end.tokens(next, ends.len());
         if self.high < self.capacity {
             self.check(times);
@@ -344,7 +149,7 @@ impl Lane {
 
     /// Firings that start at `starts` take their slots; their tokens leave after `latencies`, or when memory answers.
     #[inline(always)]
-    pub(crate) fn produce(
+    pub(super) fn produce(
         &mut self,
         times: &mut [i64],
         end: &Use,
@@ -352,7 +157,7 @@ impl Lane {
         starts: &[i64],
         leave: Option<&Each<i64>>,
     ) {
-        self.made.append(times, &end.rate, next, starts, 0);
+        self.made.append(times, end, next, starts, 0);
         let tokens = end.tokens(next, starts.len());
         self.taken += tokens;
         let Some(latency) = leave else { return };
@@ -386,7 +191,7 @@ impl Lane {
     }
 
     /// Tokens that memory answered at `end`.
-    pub(crate) fn arrive(&mut self, times: &mut [i64], tokens: u64, end: i64) {
+    pub(super) fn arrive(&mut self, times: &mut [i64], tokens: u64, end: i64) {
         self.see(times, tokens, end);
         self.visible += tokens;
     }
@@ -395,24 +200,31 @@ impl Lane {
     /// is looked at once, when that slot has been freed.
     #[inline(always)]
     fn check(&mut self, times: &[i64]) {
-        let high = self.high as i64;
-        if self.made.grain > 1 || self.freed.grain > 1 {
-            return self.check_each(times, false);
-        }
+        let (grain, high) = (self.made.grain as i64, self.high as i64);
         // Until `high` tokens were taken there is nothing to look at.
-        self.checked = self.checked.max(high - self.initial);
-        let before = self.initial + self.checked - high;
-        let count = (self.consumed as i64 - before).min(self.made.entries - self.checked);
+        let rest = high - self.initial;
+        self.checked = self.checked.max(if grain == 1 { rest } else { rest / grain });
+        // The entries up to `last` are those whose slots have been freed.
+        let known = self.consumed as i64 + rest;
+        let last = self.made.entries.min(if grain == 1 { known } else { known.div_euclid(grain) });
+        let count = last - self.checked;
         if count <= 0 {
             return;
         }
-        let made = self.made.span(times, self.checked, count as usize, 0);
-        let freed = self.freed.span(times, before, count as usize, 0);
-        let over = freed.any_later(&made);
-        if over {
+        // Times on both tracks only rise: often the last slot was free when the first of these tokens came.
+        let before = self.initial + last * grain - 1 - high;
+        if times[self.freed.index(self.freed.entry(before))] <= times[self.made.index(self.checked)] {
+            self.checked = last;
+        } else if grain > 1 || self.freed.grain > 1 {
             self.check_each(times, false);
         } else {
-            self.checked += count;
+            let made = self.made.span(times, self.checked, count as usize, 0);
+            let freed = self.freed.span(times, before + 1 - count, count as usize, 0);
+            if freed.any_later(&made) {
+                self.check_each(times, false);
+            } else {
+                self.checked = last;
+            }
         }
     }
 
@@ -441,12 +253,12 @@ impl Lane {
     }
 
     /// Times that the stream holds.
-    pub(crate) fn entries(&self) -> usize {
+    pub(super) fn entries(&self) -> usize {
         self.made.mask + self.freed.mask + 2
     }
 
     /// When the tokens on the stream are visible, and when its free slots are free.
-    pub(crate) fn standing<'a>(
+    pub(super) fn standing<'a>(
         &self,
         times: &'a [i64],
     ) -> (impl ExactSizeIterator<Item = i64> + 'a, impl ExactSizeIterator<Item = i64> + 'a) {
@@ -463,7 +275,7 @@ impl Lane {
     }
 
     /// Everything on the stream is `cycles` later, and `tokens` more have passed.
-    pub(crate) fn shift(&mut self, times: &mut [i64], cycles: i64, tokens: u64) {
+    pub(super) fn shift(&mut self, times: &mut [i64], cycles: i64, tokens: u64) {
         for track in [Some(self.made), self.seen, Some(self.freed)].into_iter().flatten() {
             times[track.base..=track.base + track.mask].iter_mut().for_each(|time| *time += cycles);
         }
@@ -472,17 +284,17 @@ impl Lane {
     }
 
     /// Tokens on the stream.
-    pub(crate) fn held(&self) -> u64 {
+    pub(super) fn held(&self) -> u64 {
         self.taken - self.consumed
     }
 
     /// Tokens that passed, initial ones included.
-    pub(crate) fn passed(&self) -> u64 {
+    pub(super) fn passed(&self) -> u64 {
         self.taken + self.skipped
     }
 
     /// The most slots ever taken at a time.
-    pub(crate) fn high_water(mut self, times: &[i64]) -> u64 {
+    pub(super) fn high_water(mut self, times: &[i64]) -> u64 {
         if self.high < self.capacity {
             self.check_each(times, true);
         }

@@ -12,6 +12,7 @@ mod lane;
 mod order;
 mod passes;
 mod period;
+mod track;
 mod values;
 
 use crate::counters::{Counters, Run, StreamTotals, UnitTotals};
@@ -26,7 +27,7 @@ use crate::program::{Bound, MOST_LOOSE, Program};
 use crate::step::chosen;
 use crate::unit::Choice;
 use body::{Body, CHUNK, Grains, Piece, Place, pieces};
-use firing::Scratch;
+use firing::{ANY, Scratch};
 use lane::Lane;
 use order::{Ready, dataflow_order};
 use period::Periods;
@@ -238,24 +239,22 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             let (number, next, body) = (body, place.next, &self.bodies[body]);
             let most = left.min(CHUNK as u64).min(gate - fired);
             let mut firings = most;
-            if let Some((ii, latency)) = body.plain
-                && !(VALUES || P::ON)
-            {
-                for end in &body.consume {
-                    firings = firings.min(self.lanes[end.lane].tokens());
+            let again = body.again;
+            if body.plain.is_some() && !(VALUES || P::ON) {
+                // The loops over few streams are worth unrolling.
+                let fired = match (body.consume.len(), body.produce.len()) {
+                    (0, 1) => self.fire_plain::<0, 1>(actor, number, most),
+                    (1, 0) => self.fire_plain::<1, 0>(actor, number, most),
+                    (1, 1) => self.fire_plain::<1, 1>(actor, number, most),
+                    (1, 2) => self.fire_plain::<1, 2>(actor, number, most),
+                    (2, 1) => self.fire_plain::<2, 1>(actor, number, most),
+                    (2, 2) => self.fire_plain::<2, 2>(actor, number, most),
+                    _ => self.fire_plain::<ANY, ANY>(actor, number, most),
+                };
+                if fired == most || (again && fired > 0) {
+                    continue;
                 }
-                for end in &body.produce {
-                    firings = firings.min(self.lanes[end.lane].space());
-                }
-                let again = firings == most || body.again;
-                if firings == 0 {
-                    return Ok(());
-                }
-                self.fire_plain(actor, number, firings as usize, ii, latency);
-                if !again {
-                    return Ok(());
-                }
-                continue;
+                return Ok(());
             }
             for end in &body.consume {
                 firings = firings.min(end.firings(next, self.lanes[end.lane].tokens()));
@@ -268,7 +267,7 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             {
                 firings = firings.min(door.free());
             }
-            let again = firings == most || body.again;
+            let again = firings == most || again;
             if firings == 0 {
                 return Ok(());
             }

@@ -1,23 +1,26 @@
-//! Passes over slices of times, eight at a time: that is one or two vectors, and a slice that is cut at the end of a
-//! track still goes by eights, because the last eight may overlap those before.
-
-const LANES: usize = 8;
+//! Passes over slices of times, sixteen or eight at a time: that is a few vectors, and a slice that is cut at the end of a
+//! track still goes by blocks, because the last block may overlap those before.
 
 /// Sets `out` to successive times plus `add`.
 #[inline(always)]
 pub(super) fn put(out: &mut [i64], from: &[i64], add: i64) {
+    #[inline(always)]
+    fn blocks<const N: usize>(out: &mut [i64], from: &[i64], add: i64) {
+        let (whole, rest) = out.as_chunks_mut::<N>();
+        for (out, from) in whole.iter_mut().zip(from.as_chunks::<N>().0) {
+            *out = from.map(|from| from + add);
+        }
+        if !rest.is_empty()
+            && let (Some(out), Some(from)) = (out.last_chunk_mut::<N>(), from.last_chunk::<N>())
+        {
+            *out = from.map(|from| from + add);
+        }
+    }
     let from = &from[..out.len()];
-    let (blocks, rest) = out.as_chunks_mut::<LANES>();
-    for (out, from) in blocks.iter_mut().zip(from.as_chunks::<LANES>().0) {
-        *out = from.map(|from| from + add);
-    }
-    if rest.is_empty() {
-        return;
-    }
-    if let (Some(out), Some(from)) = (out.last_chunk_mut::<LANES>(), from.last_chunk::<LANES>()) {
-        *out = from.map(|from| from + add);
-    } else {
-        out.iter_mut().zip(from).for_each(|(out, from)| *out = from + add);
+    match out.len() {
+        0..8 => out.iter_mut().zip(from).for_each(|(out, from)| *out = from + add),
+        8..16 => blocks::<8>(out, from, add),
+        _ => blocks::<16>(out, from, add),
     }
 }
 
@@ -26,22 +29,29 @@ pub(super) fn put(out: &mut [i64], from: &[i64], add: i64) {
 #[inline(always)]
 pub(super) fn later(out: &mut [i64], than: &[i64], from: &[i64], add: i64) {
     #[inline(always)]
-    fn block(out: &mut [i64; LANES], than: &[i64; LANES], from: &[i64; LANES], add: i64) {
-        for at in 0..LANES {
+    fn block<const N: usize>(out: &mut [i64; N], than: &[i64; N], from: &[i64; N], add: i64) {
+        for at in 0..N {
             out[at] = than[at].max(from[at] + add);
         }
     }
+    #[inline(always)]
+    fn blocks<const N: usize>(out: &mut [i64], than: &[i64], from: &[i64], add: i64) {
+        let (whole, rest) = out.as_chunks_mut::<N>();
+        for ((out, than), from) in whole.iter_mut().zip(than.as_chunks().0).zip(from.as_chunks().0) {
+            block(out, than, from, add);
+        }
+        if !rest.is_empty()
+            && let (Some(out), Some(than), Some(from)) =
+                (out.last_chunk_mut::<N>(), than.last_chunk(), from.last_chunk())
+        {
+            block(out, than, from, add);
+        }
+    }
     let (than, from) = (&than[..out.len()], &from[..out.len()]);
-    let (blocks, rest) = out.as_chunks_mut::<LANES>();
-    for ((out, than), from) in blocks.iter_mut().zip(than.as_chunks().0).zip(from.as_chunks().0) {
-        block(out, than, from, add);
-    }
-    if rest.is_empty() {
-        return;
-    }
-    match (out.last_chunk_mut(), than.last_chunk(), from.last_chunk()) {
-        (Some(out), Some(than), Some(from)) => block(out, than, from, add),
-        _ => out.iter_mut().zip(than).zip(from).for_each(|((out, than), from)| *out = (*than).max(from + add)),
+    match out.len() {
+        0..8 => out.iter_mut().zip(than).zip(from).for_each(|((out, than), from)| *out = (*than).max(from + add)),
+        8..16 => blocks::<8>(out, than, from, add),
+        _ => blocks::<16>(out, than, from, add),
     }
 }
 
@@ -50,24 +60,31 @@ pub(super) fn later(out: &mut [i64], than: &[i64], from: &[i64], add: i64) {
 #[inline(always)]
 fn signs(more: &[i64], less: &[i64], by: i64) -> i64 {
     #[inline(always)]
-    fn block(signs: &mut [i64; LANES], more: &[i64; LANES], less: &[i64; LANES], by: i64) {
-        for at in 0..LANES {
+    fn block<const N: usize>(signs: &mut [i64; N], more: &[i64; N], less: &[i64; N], by: i64) {
+        for at in 0..N {
             signs[at] |= more[at] - less[at] - by;
         }
     }
-    let less = &less[..more.len()];
-    let mut all = [0; LANES];
-    let (blocks, rest) = more.as_chunks::<LANES>();
-    for (more, less) in blocks.iter().zip(less.as_chunks().0) {
-        block(&mut all, more, less, by);
-    }
-    if !rest.is_empty() {
-        match (more.last_chunk(), less.last_chunk()) {
-            (Some(more), Some(less)) => block(&mut all, more, less, by),
-            _ => all[0] = more.iter().zip(less).fold(0, |signs, (more, less)| signs | (more - less - by)),
+    #[inline(always)]
+    fn blocks<const N: usize>(more: &[i64], less: &[i64], by: i64) -> i64 {
+        let mut all = [0; N];
+        let (whole, rest) = more.as_chunks::<N>();
+        for (more, less) in whole.iter().zip(less.as_chunks().0) {
+            block(&mut all, more, less, by);
         }
+        if !rest.is_empty()
+            && let (Some(more), Some(less)) = (more.last_chunk::<N>(), less.last_chunk())
+        {
+            block(&mut all, more, less, by);
+        }
+        all.into_iter().fold(0, |signs, sign| signs | sign)
     }
-    all.into_iter().fold(0, |signs, sign| signs | sign)
+    let less = &less[..more.len()];
+    match more.len() {
+        0..8 => more.iter().zip(less).fold(0, |signs, (more, less)| signs | (more - less - by)),
+        8..16 => blocks::<8>(more, less, by),
+        _ => blocks::<16>(more, less, by),
+    }
 }
 
 /// Whether any of these times is later than its neighbour in `than`.
@@ -93,12 +110,7 @@ pub(super) fn chain(starts: &mut [i64], before: i64, ii: i64) -> i64 {
         ready += ii;
     }
     if signs >= 0 {
-        let mut ready = before;
-        for start in &mut starts[1..] {
-            *start = ready;
-            ready += ii;
-        }
-        return ready;
+        return evenly(&mut starts[1..], before, ii);
     }
     let mut ready = before;
     for start in &mut starts[1..] {
@@ -108,7 +120,18 @@ pub(super) fn chain(starts: &mut [i64], before: i64, ii: i64) -> i64 {
     ready
 }
 
-/// The same where each firing has its own interval.
+/// Sets each start to the end of the firing before, which nothing holds up; returns the end of the last.
+#[inline(always)]
+pub(super) fn evenly(starts: &mut [i64], before: i64, ii: i64) -> i64 {
+    let mut ready = before;
+    for start in starts {
+        *start = ready;
+        ready += ii;
+    }
+    ready
+}
+
+/// `chain` where each firing has its own interval.
 #[inline(always)]
 pub(super) fn chain_each(starts: &mut [i64], ends: &mut [i64], before: i64, iis: &[i64]) -> i64 {
     starts.iter_mut().zip(ends).zip(iis).fold(before, |ready, ((start, end), ii)| {
@@ -139,12 +162,18 @@ pub(super) fn late_evenly(data: &[i64], starts: &[i64], before: i64, ii: i64) ->
 
 /// The same, told apart: for space, and for memory.
 #[inline(always)]
-pub(super) fn late_of_three(data: &[i64], memory: &[i64], starts: &[i64], ends: &[i64], before: i64) -> (i64, i64) {
+pub(super) fn late_of_three(
+    data: &[i64],
+    memory: &[i64],
+    starts: &[i64],
+    before: i64,
+    end: impl Fn(i64, usize) -> i64,
+) -> (i64, i64) {
     let (mut space, mut from_memory, mut ready) = (0, 0, before);
     for (firing, &start) in starts.iter().enumerate() {
         let wait = if data[firing] < start { start - ready } else { 0 };
         *(if memory[firing] == start { &mut from_memory } else { &mut space }) += wait;
-        ready = ends[firing];
+        ready = end(start, firing);
     }
     (space, from_memory)
 }

@@ -1,0 +1,216 @@
+//! A track: the timestamps that the unit at one end of a stream leaves for the unit at the other.
+//!
+//! A track has one entry for each *grain* of tokens that its unit moves at once, so that a firing writes one entry
+//! however many tokens it moves. All tracks lie in one array of times.
+
+use super::body::{Each, Use};
+use super::passes::{any_later, later, put};
+
+/// A ring of timestamps in the array of times; its length is a power of two.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Track {
+    pub(super) base: usize,
+    pub(super) mask: usize,
+    /// Tokens of one entry.
+    pub(super) grain: u64,
+    /// Entries ever written.
+    pub(super) entries: i64,
+}
+
+/// The entries that hold the tokens `first`, `first + step`, and so on.
+struct Walk {
+    entry: i64,
+    rest: u64,
+    whole: i64,
+    part: u64,
+    grain: u64,
+}
+
+impl Walk {
+    #[inline(always)]
+    fn new(first: i64, step: u64, grain: u64) -> Self {
+        if grain == 1 {
+            return Walk { entry: first, rest: 0, whole: step as i64, part: 0, grain };
+        }
+        let (entry, rest) = (first.div_euclid(grain as i64), first.rem_euclid(grain as i64) as u64);
+        Walk { entry, rest, whole: (step / grain) as i64, part: step % grain, grain }
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> i64 {
+        let entry = self.entry;
+        self.rest += self.part;
+        let carry = self.rest >= self.grain;
+        self.rest -= if carry { self.grain } else { 0 };
+        self.entry += self.whole + i64::from(carry);
+        entry
+    }
+}
+
+impl Track {
+    /// Room for `tokens` tokens at the end of `times`.
+    pub(super) fn new(times: &mut Vec<i64>, tokens: u64, grain: u64) -> Self {
+        let length = tokens.div_ceil(grain).next_power_of_two() as usize;
+        let base = times.len();
+        times.resize(base + length, 0);
+        Track { base, mask: length - 1, grain, entries: 0 }
+    }
+
+    /// The entry of a token; a grain of 1 is the rule, and saves the division.
+    #[inline(always)]
+    pub(super) fn entry(&self, token: i64) -> i64 {
+        if self.grain == 1 { token } else { token.div_euclid(self.grain as i64) }
+    }
+
+    #[inline(always)]
+    pub(super) fn index(&self, entry: i64) -> usize {
+        self.base + (entry as usize & self.mask)
+    }
+
+    /// `count` entries from `entry` on.
+    #[inline(always)]
+    pub(super) fn span<'a>(&self, times: &'a [i64], entry: i64, count: usize, add: i64) -> Span<'a> {
+        let at = entry as usize & self.mask;
+        let room = self.mask + 1 - at;
+        let from = self.base + at;
+        if count <= room {
+            return Span { one: &times[from..from + count], two: &[], add };
+        }
+        Span { one: &times[from..from + room], two: &times[self.base..self.base + count - room], add }
+    }
+
+    /// Appends the entries of firings that happen at `at`, plus `add` each.
+    #[inline(always)]
+    pub(super) fn append(&mut self, times: &mut [i64], end: &Use, next: usize, at: &[i64], add: i64) {
+        match &end.rate {
+            Each::Same(rate) if *rate == self.grain => self.extend(times, at, add),
+            Each::Same(rate) => at.iter().for_each(|at| self.repeat(times, *rate, at + add)),
+            Each::Table(rates) => {
+                at.iter().zip(&rates[next..]).for_each(|(at, &rate)| self.repeat(times, rate, at + add))
+            }
+        }
+    }
+
+    /// Appends one entry for each of `at`.
+    #[inline(always)]
+    pub(super) fn extend(&mut self, times: &mut [i64], at: &[i64], add: i64) {
+        let first = self.entries as usize & self.mask;
+        let room = self.mask + 1 - first;
+        let to = self.base + first;
+        if at.len() <= room {
+            put(&mut times[to..to + at.len()], at, add);
+        } else {
+            put(&mut times[to..to + room], &at[..room], add);
+            put(&mut times[self.base..self.base + at.len() - room], &at[room..], add);
+        }
+        self.entries += at.len() as i64;
+    }
+
+    #[inline(always)]
+    pub(super) fn repeat(&mut self, times: &mut [i64], tokens: u64, time: i64) {
+        let count = if self.grain == 1 { tokens } else { tokens / self.grain };
+        for _ in 0..count {
+            let at = self.index(self.entries);
+            times[at] = time;
+            self.entries += 1;
+        }
+    }
+}
+
+/// Successive entries of a track, around its end, and what to add to them.
+pub(super) struct Span<'a> {
+    one: &'a [i64],
+    two: &'a [i64],
+    add: i64,
+}
+
+impl Span<'_> {
+    /// Sets `out` to the times.
+    #[inline(always)]
+    pub(super) fn put(&self, out: &mut [i64]) {
+        let (out_one, out_two) = out.split_at_mut(self.one.len());
+        put(out_one, self.one, self.add);
+        if !self.two.is_empty() {
+            put(out_two, self.two, self.add);
+        }
+    }
+
+    /// Sets `out` to the later of `than` and the times. Raising in place would be a conditional store for each firing.
+    #[inline(always)]
+    pub(super) fn later(&self, than: &[i64], out: &mut [i64]) {
+        let (out_one, out_two) = out.split_at_mut(self.one.len());
+        let (than_one, than_two) = than.split_at(self.one.len());
+        later(out_one, than_one, self.one, self.add);
+        if !self.two.is_empty() {
+            later(out_two, than_two, self.two, self.add);
+        }
+    }
+
+    /// Whether any of these times is later than that of `than` in the same place.
+    #[inline(always)]
+    pub(super) fn any_later(&self, than: &Span) -> bool {
+        if self.two.is_empty() && than.two.is_empty() {
+            return any_later(self.one, than.one);
+        }
+        // Three runs between the ends of the two tracks.
+        let (first, second) = (self.one.len().min(than.one.len()), self.one.len().max(than.one.len()));
+        any_later(&self.one[..first], &than.one[..first])
+            | match self.one.len() > first {
+                true => any_later(&self.one[first..second], &than.two[..second - first]),
+                false => any_later(&self.two[..second - first], &than.one[first..second]),
+            }
+            | any_later(&self.two[second - self.one.len()..], &than.two[second - than.one.len()..])
+    }
+}
+
+/// What the next firings of a unit find at one end of a stream: the times of tokens `first` and on of a track.
+pub(super) struct Ahead<'a> {
+    track: &'a Track,
+    first: i64,
+    add: i64,
+}
+
+impl<'a> Ahead<'a> {
+    #[inline(always)]
+    pub(super) fn new(track: &'a Track, first: i64, add: i64) -> Self {
+        Ahead { track, first, add }
+    }
+
+    /// The last time that `count` firings need. Times on a track only rise.
+    #[inline(always)]
+    pub(super) fn last(&self, times: &[i64], end: &Use, next: usize, count: usize) -> i64 {
+        match end.tokens(next, count) as i64 {
+            0 => i64::MIN,
+            tokens => times[self.track.index(self.track.entry(self.first + tokens - 1))] + self.add,
+        }
+    }
+
+    /// Sets `out` to the times of a plain end.
+    #[inline(always)]
+    pub(super) fn put(&self, times: &[i64], out: &mut [i64]) {
+        self.track.span(times, self.first, out.len(), self.add).put(out);
+    }
+
+    /// Sets `out` to the later of `than` and the time that each firing needs.
+    #[inline(always)]
+    pub(super) fn later(&self, times: &[i64], end: &Use, next: usize, than: &[i64], out: &mut [i64]) {
+        let than = &than[..out.len()];
+        match &end.rate {
+            _ if end.plain => self.track.span(times, self.first, out.len(), self.add).later(than, out),
+            Each::Same(rate) => {
+                let mut walk = Walk::new(self.first + *rate as i64 - 1, *rate, self.track.grain);
+                for (out, &than) in out.iter_mut().zip(than) {
+                    *out = than.max(times[self.track.index(walk.next())] + self.add);
+                }
+            }
+            Each::Table(rates) => {
+                let mut token = self.first - 1;
+                for ((out, &than), &rate) in out.iter_mut().zip(than).zip(&rates[next..]) {
+                    token += rate as i64;
+                    let time = times[self.track.index(self.track.entry(token))] + self.add;
+                    *out = if rate > 0 { than.max(time) } else { than };
+                }
+            }
+        }
+    }
+}
