@@ -60,6 +60,17 @@ impl Tokens {
     }
 }
 
+/// Values that are copied at once: one long copy between buffers that lie alike within their pages is several times slower
+/// on some processors.
+pub(crate) const PIECE: usize = 256;
+
+/// Copies values piece by piece.
+pub(crate) fn copy(to: &mut [f32], from: &[f32]) {
+    for (to, from) in to.chunks_mut(PIECE).zip(from.chunks(PIECE)) {
+        to.copy_from_slice(from);
+    }
+}
+
 /// One firing, seen by the operator of its unit.
 pub struct Firing<'a> {
     pub phase: usize,

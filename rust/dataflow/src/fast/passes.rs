@@ -16,9 +16,14 @@ pub(super) fn put(out: &mut [i64], from: &[i64], add: i64) {
             *out = from.map(|from| from + add);
         }
     }
+    // Kept out of line, because passes are compiled into many places.
+    #[inline(never)]
+    fn few(out: &mut [i64], from: &[i64], add: i64) {
+        out.iter_mut().zip(from).for_each(|(out, from)| *out = from + add);
+    }
     let from = &from[..out.len()];
     match out.len() {
-        0..8 => out.iter_mut().zip(from).for_each(|(out, from)| *out = from + add),
+        0..8 => few(out, from, add),
         8..16 => blocks::<8>(out, from, add),
         _ => blocks::<16>(out, from, add),
     }
@@ -47,9 +52,13 @@ pub(super) fn later(out: &mut [i64], than: &[i64], from: &[i64], add: i64) {
             block(out, than, from, add);
         }
     }
+    #[inline(never)]
+    fn few(out: &mut [i64], than: &[i64], from: &[i64], add: i64) {
+        out.iter_mut().zip(than).zip(from).for_each(|((out, than), from)| *out = (*than).max(from + add));
+    }
     let (than, from) = (&than[..out.len()], &from[..out.len()]);
     match out.len() {
-        0..8 => out.iter_mut().zip(than).zip(from).for_each(|((out, than), from)| *out = (*than).max(from + add)),
+        0..8 => few(out, than, from, add),
         8..16 => blocks::<8>(out, than, from, add),
         _ => blocks::<16>(out, than, from, add),
     }
@@ -79,9 +88,13 @@ fn signs(more: &[i64], less: &[i64], by: i64) -> i64 {
         }
         all.into_iter().fold(0, |signs, sign| signs | sign)
     }
+    #[inline(never)]
+    fn few(more: &[i64], less: &[i64], by: i64) -> i64 {
+        more.iter().zip(less).fold(0, |signs, (more, less)| signs | (more - less - by))
+    }
     let less = &less[..more.len()];
     match more.len() {
-        0..8 => more.iter().zip(less).fold(0, |signs, (more, less)| signs | (more - less - by)),
+        0..8 => few(more, less, by),
         8..16 => blocks::<8>(more, less, by),
         _ => blocks::<16>(more, less, by),
     }

@@ -51,8 +51,8 @@ pub(super) struct Periods {
     reference: usize,
     /// For each piece of the reference: firings, or iterations, from one checkpoint to the next; 0 for none.
     strides: Vec<u64>,
-    /// For each piece of the reference: checkpoints at its start, and within it.
-    memories: Vec<[Memory; 2]>,
+    /// For each piece and each loop of the reference.
+    memories: Vec<Memory>,
     /// Firings of the part between two checkpoints.
     work: u64,
     /// Firings of all units at the last checkpoint.
@@ -175,7 +175,7 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
         self.actors[periods.reference].gate = u64::MAX;
         let left = |&unit: &usize| firings(&self.pieces[unit]).saturating_sub(self.actors[unit].firings);
         let suits = |unit: &&usize| Some(**unit) != not && self.actors[**unit].place.left > 0;
-        let structure = |unit: &&usize| (if not.is_none() { self.pieces[**unit].len() } else { 0 }, left(*unit));
+        let structure = |unit: &&usize| (if not.is_none() { self.pieces[**unit].len() } else { 0 }, left(unit));
         let first = periods.units.iter().filter(suits).rev().max_by_key(structure);
         if let Some(&reference) = first {
             periods.reference = reference;
@@ -264,15 +264,15 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
         let actor = &self.actors[at];
         let held = actor.firings == actor.gate && actor.place.left > 0;
         if held {
-            if let Some((piece, within)) = periods.checkpoint(&self.pieces[at], &actor.place) {
-                let mut memory = std::mem::take(&mut periods.memories[piece][usize::from(within)]);
+            if let Some(piece) = periods.checkpoint(&self.pieces[at], &actor.place) {
+                let mut memory = std::mem::take(&mut periods.memories[piece]);
                 let skipped = memory.snapshot.as_ref().is_some_and(|before| self.skip(&periods, before));
                 memory.seen += 1;
                 if skipped || memory.seen >= memory.until {
                     let until = if skipped { 1 } else { 2 * memory.seen };
                     memory = Memory { snapshot: Some(self.snapshot(&periods)), seen: until / 2, until };
                 }
-                periods.memories[piece][usize::from(within)] = memory;
+                periods.memories[piece] = memory;
             }
             let actor = &mut self.actors[at];
             actor.gate = actor.firings + periods.until_stop(&self.pieces[at], &actor.place);
@@ -405,24 +405,27 @@ impl Periods {
         }
     }
 
-    /// Whether `place` is a checkpoint, and which: the piece, and true if within it.
-    fn checkpoint(&self, pieces: &[Piece], place: &Place) -> Option<(usize, bool)> {
+    /// Whether `place` is a checkpoint, and which: the piece or the outermost loop that it divides into equal parts.
+    fn checkpoint(&self, pieces: &[Piece], place: &Place) -> Option<usize> {
         let Some(Piece::Run { firings, .. }) = pieces.get(place.at) else { return None };
         let done = firings - place.left;
         if done > 0 {
-            return (self.strides[place.at] > 0 && done % self.strides[place.at] == 0).then_some((place.at, true));
+            return (self.strides[place.at] > 0 && done.is_multiple_of(self.strides[place.at])).then_some(place.at);
         }
-        // At the start of a piece: of which loops is this the start of an iteration?
-        let mut level = place.loops.len();
+        // At the start of a piece: of which loops is this the start of a round, and of the first round of all within?
+        let (mut level, mut found) = (place.loops.len(), None);
         for begin in (0..place.at).rev() {
-            let Piece::Begin { times } = pieces[begin] else { return None };
+            let Piece::Begin { times } = pieces[begin] else { break };
             level -= 1;
-            let stride = self.strides[begin];
-            if stride > 0 && (times - place.loops[level]) % stride == 0 {
-                return Some((place.at, false));
+            let (stride, done) = (self.strides[begin], times - place.loops[level]);
+            if stride > 0 && done.is_multiple_of(stride) {
+                found = Some(begin);
+            }
+            if done > 0 {
+                break;
             }
         }
-        None
+        found
     }
 }
 

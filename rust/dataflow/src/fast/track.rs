@@ -128,21 +128,27 @@ impl Span<'_> {
     /// Sets `out` to the times.
     #[inline(always)]
     pub(super) fn put(&self, out: &mut [i64]) {
-        let (out_one, out_two) = out.split_at_mut(self.one.len());
-        put(out_one, self.one, self.add);
-        if !self.two.is_empty() {
-            put(out_two, self.two, self.add);
+        let mut from = 0;
+        for part in [self.one, self.two] {
+            put(&mut out[from..from + part.len()], part, self.add);
+            if from + part.len() == out.len() {
+                return;
+            }
+            from += part.len();
         }
     }
 
     /// Sets `out` to the later of `than` and the times. Raising in place would be a conditional store for each firing.
     #[inline(always)]
     pub(super) fn later(&self, than: &[i64], out: &mut [i64]) {
-        let (out_one, out_two) = out.split_at_mut(self.one.len());
-        let (than_one, than_two) = than.split_at(self.one.len());
-        later(out_one, than_one, self.one, self.add);
-        if !self.two.is_empty() {
-            later(out_two, than_two, self.two, self.add);
+        let mut from = 0;
+        for part in [self.one, self.two] {
+            let to = from + part.len();
+            later(&mut out[from..to], &than[from..to], part, self.add);
+            if to == out.len() {
+                return;
+            }
+            from = to;
         }
     }
 

@@ -1,7 +1,7 @@
 //! Where values come from, where they go, and what hands them on.
 
 use super::kernel::multicast;
-use crate::operator::{Block, Firing, Operator};
+use crate::operator::{Block, Firing, Operator, copy};
 use std::sync::{Arc, Mutex};
 
 /// Sends the rows of an array, one token a row.
@@ -13,7 +13,7 @@ pub struct Source<T = Vec<f32>> {
 impl<T: AsRef<[f32]>> Source<T> {
     fn send(&mut self, out: &mut [f32]) -> Result<(), String> {
         let rest = self.values.as_ref().get(self.at..).unwrap_or(&[]);
-        out.copy_from_slice(rest.get(..out.len()).ok_or_else(|| "the array has no more rows".to_string())?);
+        copy(out, rest.get(..out.len()).ok_or_else(|| "the array has no more rows".to_string())?);
         self.at += out.len();
         Ok(())
     }
@@ -63,7 +63,7 @@ impl Route {
     fn pass(from: Option<&[f32]>, out: &mut [f32]) -> Result<(), String> {
         match from {
             Some(values) if values.len() == out.len() => {
-                out.copy_from_slice(values);
+                copy(out, values);
                 Ok(())
             }
             _ => Err(format!("it takes {} values and hands on {}", from.map_or(0, <[f32]>::len), out.len())),

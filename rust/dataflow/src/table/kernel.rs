@@ -1,5 +1,6 @@
 //! How an operator of the table computes.
 
+use crate::operator::copy;
 pub(super) type Map = fn(&[f32], &mut [f32]);
 pub(super) type Zip = fn(&mut [f32], &[f32]);
 
@@ -32,7 +33,7 @@ pub(super) fn multicast(
         if other.len() != first.len() {
             return Err(format!("multicast of {} values to an output that takes {}", first.len(), other.len()));
         }
-        other.copy_from_slice(first);
+        copy(other, first);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Operators that make as many tokens as they take.
 
 use super::kernel::{Kernel, multicast};
-use crate::operator::{Block, Firing, Operator};
+use crate::operator::{Block, Firing, Operator, PIECE, copy};
 
 /// Makes as many tokens as it takes of each input, so that many firings in a row are one long firing.
 pub(super) struct Pointwise {
@@ -21,11 +21,13 @@ impl Pointwise {
         match self.kernel {
             Kernel::Map(map) => {
                 length(first, out.len())?;
-                map(first, out);
+                for (from, out) in first.chunks(PIECE).zip(out.chunks_mut(PIECE)) {
+                    map(from, out);
+                }
             }
             Kernel::Zip(zip) => {
                 length(first, out.len())?;
-                out.copy_from_slice(first);
+                copy(out, first);
                 for values in rest {
                     length(values, out.len())?;
                     zip(out, values);
