@@ -18,7 +18,7 @@ FAST, STEP = "fast", "step"
 class StreamProgram:
     """What :meth:`rdu.Builder.build` returns; two runs of one program are equal in every number.
 
-    A unit with one stream takes about 0.9 kB of memory, and as long as the builder is kept 0.4 kB more there
+    A unit with one stream takes about 1 kB of memory, and as long as the builder is kept 0.4 kB more there
     (``benches/test_dataflow.py`` measures it: what the process uses after a pipeline of 100 000 less what it used
     before). While it runs, each slot that a stream can fill takes 8 to 24 bytes more, and the values of its token.
     """

@@ -210,8 +210,12 @@ mod tests {
             for ii in 1..4 {
                 let mut starts: Vec<i64> = [0].into_iter().chain(from.iter().copied()).collect();
                 let mut ready = 2;
-                let expected: Vec<i64> =
-                    from.iter().map(|&at| (std::mem::replace(&mut ready, at.max(ready) + ii)).max(at)).collect();
+                let mut start = |at: &i64| {
+                    let start = ready.max(*at);
+                    ready = start + ii;
+                    start
+                };
+                let expected: Vec<i64> = from.iter().map(&mut start).collect();
                 assert_eq!(chain(&mut starts, 2, ii), expected[count - 1] + ii);
                 assert_eq!(starts[1..], expected);
             }
