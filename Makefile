@@ -30,7 +30,7 @@ MADE := $(VENV)/.made
 INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
 
-.PHONY: help demo test accuracy lint lint-rust lint-python test-rust test-python bench instructions install wheel sdist clean
+.PHONY: help demo test accuracy lint lint-rust lint-python test-rust test-python nightly bench instructions install wheel sdist clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +63,11 @@ test-python: $(INSTALLED) $(TOOLS) ## the package's tests, with the real model w
 
 accuracy: $(INSTALLED) $(TOOLS) ## distances from the reference logits, divergences and perplexities, as a table (3 minutes)
 	$(BIN)/python tests/accuracy.py
+
+nightly: $(INSTALLED) $(TOOLS) ## the properties of the engine on tens of thousands of random programs (20 minutes)
+	$(BIN)/python -m pytest --hypothesis-profile=nightly --timeout=3600 tests/test_step_properties.py \
+		tests/test_fast_properties.py $(PYTEST_FLAGS)
+	PROPTEST_CASES=20000 cargo test $(CARGO_FLAGS) --release --test fast --test choices
 
 bench: $(INSTALLED) $(TOOLS) ## rates of the engine and of the package, built in release mode
 	cargo bench $(CARGO_FLAGS) --workspace

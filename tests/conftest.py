@@ -5,15 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+import census
 from rdu.models import load, pull
 from rdu.models.checkpoint import Checkpoint
 
 DATA = Path(__file__).parent / "data"
 
+# `pytest --hypothesis-profile=nightly`: about 20 000 random programs; the default profile draws 100 for a property.
+settings.register_profile("nightly", max_examples=2000, deadline=None, print_blob=True)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "smollm2: needs the SmolLM2-135M-Instruct weights (pulled once into the cache)")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if census.drawn:
+        families = ", ".join(f"{count} {family}" for family, count in sorted(census.drawn.items()))
+        terminalreporter.write_line(f"{sum(census.drawn.values())} random programs were drawn: {families}")
 
 
 @pytest.fixture(scope="session")
