@@ -128,7 +128,7 @@ impl Flow {
     fn compute(&mut self, name: &'static str, wires: &[Wire], fold: bool) -> Wire {
         let tokens = wires[0].tokens.filter(|_| wires.iter().all(|wire| wire.tokens == wires[0].tokens));
         let rates: Vec<u32> =
-            [1, 2, 3].into_iter().filter(|&rate| tokens.unwrap_or(0) % u64::from(rate) == 0).collect();
+            [1, 2, 3].into_iter().filter(|&rate| tokens.unwrap_or(0).is_multiple_of(rate.into())).collect();
         let rate = self.dice.any(&rates);
         let firings = tokens.map(|tokens| tokens / u64::from(rate));
         let unit = self.unit(firings, Role::Table(name), 1, None);
