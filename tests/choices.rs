@@ -286,18 +286,12 @@ fn replay(program: &Program, mode: Mode, tapes: &[Vec<u32>]) -> Result<Run, RunE
     simulate(&program.bind(&call).unwrap(), mode, setup)
 }
 
-/// So many cases, unless `PROPTEST_CASES` asks for more.
-fn cases(usual: u32) -> ProptestConfig {
-    let config = ProptestConfig::default();
-    if std::env::var_os("PROPTEST_CASES").is_some() { config } else { ProptestConfig { cases: usual, ..config } }
-}
-
 fn rolls() -> impl Strategy<Value = Vec<u16>> {
     prop::collection::vec(any::<u16>(), 0..300)
 }
 
 proptest! {
-    #![proptest_config(cases(1024))]
+    #![proptest_config(ProptestConfig { cases: 1024, ..ProptestConfig::default() })]
 
     #[test]
     fn fast_is_step_in_values_and_time(rolls in rolls()) {

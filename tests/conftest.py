@@ -14,7 +14,7 @@ from rdu.models.checkpoint import Checkpoint
 DATA = Path(__file__).parent / "data"
 
 # `pytest --hypothesis-profile=nightly`: about 20 000 random programs; the default profile draws 100 for a property.
-settings.register_profile("nightly", max_examples=2000, deadline=None, print_blob=True)
+settings.register_profile("nightly", max_examples=1000, deadline=None, print_blob=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:

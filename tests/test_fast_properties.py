@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from census import DETERMINED, FAMILIES, STATIC, each, examples, program
 from rdu.builder import StreamProgram
 from rdu.errors import DeadlockError, RunError
-from rdu.testing.graphs import SHAPES, timings
+from rdu.testing.graphs import timings
 
 MODES = [("step", True), ("fast", False), ("fast", True)]
 # Firings that a long program starts with and that a short one must start with too.
@@ -68,7 +68,7 @@ def test_skipping_equals_step_over_thousands_of_iterations(family: str, data: st
     assert outcome(built, firing_times=asked) == outcome(built, "step", firing_times=asked)
 
 
-@each((*SHAPES, "multirate"))
+@each(STATIC)
 @examples(0.1)
 @given(data=st.data())
 def test_a_long_run_starts_as_a_short_one_and_is_skipped(family: str, data: st.DataObject) -> None:
