@@ -64,7 +64,7 @@ test-python: $(INSTALLED) $(TOOLS) ## the package's tests, with the real model w
 accuracy: $(INSTALLED) $(TOOLS) ## distances from the reference logits, divergences and perplexities, as a table (3 minutes)
 	$(BIN)/python tests/accuracy.py
 
-nightly: $(INSTALLED) $(TOOLS) ## the properties of the engine on tens of thousands of random programs (20 minutes)
+nightly: $(INSTALLED) $(TOOLS) ## the properties of the engine on tens of thousands of random programs (10 minutes)
 	$(BIN)/python -m pytest --hypothesis-profile=nightly --timeout=3600 tests/test_step_properties.py \
 		tests/test_fast_properties.py $(PYTEST_FLAGS)
 	PROPTEST_CASES=20000 cargo test $(CARGO_FLAGS) --release --test fast --test choices
