@@ -15,6 +15,14 @@ class MachineError(RduError, ValueError):
     """A machine name, key or size that cannot be."""
 
 
+class MemoryDescriptionError(MachineError):
+    """A memory preset, key, timing or address map that cannot be."""
+
+
+class TransferError(RduError, ValueError):
+    """Addresses, sizes or regions that a memory cannot serve."""
+
+
 class CheckpointError(RduError, ValueError):
     """A model folder or file that is damaged, incomplete or of an architecture rdu does not know."""
 
