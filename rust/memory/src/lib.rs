@@ -3,6 +3,7 @@
 pub mod channels;
 pub mod dram;
 pub mod error;
+pub mod sram;
 
 pub use channels::{Channels, Device, Traffic};
 pub use error::MemoryError;

@@ -29,6 +29,9 @@ pub struct Organisation {
     /// Ranks of a DIMM, or stack levels (SID) of HBM, of each pseudo channel.
     #[serde(default = "one")]
     pub ranks: u32,
+    /// Ranks are levels of one stack: they share activate windows, write-to-read times and refresh (HBM3, HBM4).
+    #[serde(default)]
+    pub ranks_stacked: bool,
     pub bank_groups: u32,
     /// Of each bank group.
     pub banks: u32,
@@ -37,8 +40,11 @@ pub struct Organisation {
     pub columns: u32,
     /// Data bus of one pseudo channel.
     pub bus_bits: u32,
-    /// Beats of one burst, two a CK.
+    /// Beats of one burst.
     pub burst_length: u32,
+    /// 2; 4 where data runs on a clock twice as fast as commands (HBM3, HBM4).
+    #[serde(default = "two")]
+    pub beats_per_clock: u32,
     #[serde(default)]
     pub commands: Commands,
 }
@@ -222,6 +228,9 @@ pub struct Xor {
 fn one() -> u32 {
     1
 }
+fn two() -> u32 {
+    2
+}
 fn four() -> u32 {
     4
 }
@@ -238,6 +247,11 @@ fn eighty() -> u32 {
 impl Organisation {
     pub fn burst_bytes(&self) -> u64 {
         u64::from(self.bus_bits) / 8 * u64::from(self.burst_length)
+    }
+
+    /// CK of a burst.
+    pub fn burst_clocks(&self) -> u32 {
+        self.burst_length / self.beats_per_clock.max(1)
     }
 
     /// Bursts of a row.
@@ -273,7 +287,8 @@ impl Config {
     /// Bytes per second with every data bus always busy.
     pub fn peak_bytes_per_second(&self) -> f64 {
         let o = &self.organisation;
-        let bits_per_clock = 2 * o.all_channels() * u64::from(o.pseudo_channels) * u64::from(o.bus_bits);
+        let bits_per_clock =
+            u64::from(o.beats_per_clock) * o.all_channels() * u64::from(o.pseudo_channels) * u64::from(o.bus_bits);
         bits_per_clock as f64 / 8.0 / (self.timings.tck_fs as f64 * 1e-15)
     }
 
@@ -308,8 +323,15 @@ impl Config {
         }
         self.rule("organisation.banks", o.all_banks(), o.all_banks() <= 64, "at most 64 in a channel, all together")?;
         self.rule("organisation.bus_bits", o.bus_bits.into(), o.bus_bits.is_multiple_of(8), "a multiple of 8")?;
-        let even = o.burst_length.is_multiple_of(2);
-        self.rule("organisation.burst_length", o.burst_length.into(), even, "even: two beats a CK")?;
+        let beats = o.beats_per_clock;
+        self.rule("organisation.beats_per_clock", beats.into(), (1..=8).contains(&beats), "between 1 and 8")?;
+        let whole = o.burst_length.is_multiple_of(beats);
+        self.rule(
+            "organisation.burst_length",
+            o.burst_length.into(),
+            whole,
+            "whole CK: a multiple of beats_per_clock",
+        )?;
         let whole = o.columns.is_multiple_of(o.burst_length);
         self.rule("organisation.columns", o.columns.into(), whole, "a multiple of the burst length")?;
         let c = &o.commands;
@@ -372,7 +394,7 @@ impl Config {
         for (key, value) in small {
             self.rule(key, value.into(), value < 1 << 20, "less than a million CK")?;
         }
-        let burst = o.burst_length / 2;
+        let burst = o.burst_clocks();
         let ticks = u64::from(o.commands.ticks_per_clock);
         self.rule("timings.tck_fs", t.tck_fs, t.tck_fs > 0 && t.tck_fs < 1 << 40, "positive and under a millisecond")?;
         self.rule("timings.tck_fs", t.tck_fs, t.tck_fs.is_multiple_of(ticks), "a multiple of ticks_per_clock")?;

@@ -1,0 +1,282 @@
+//! What the device is doing: open rows, and the earliest tick for each next command.
+
+use super::command::Kind;
+use super::config::Config;
+use super::timing::Rules;
+
+/// Banks of a channel, at most; a set of banks is a `u64`.
+pub const MOST_BANKS: usize = 64;
+/// The row of a closed bank.
+pub const CLOSED: u32 = u32::MAX;
+
+type Each<T> = [T; MOST_BANKS];
+
+/// Which bank is where; banks count pseudo channel, rank, bank group, bank, the last fastest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    pub banks: usize,
+    pub groups: usize,
+    pub ranks: usize,
+    /// Sets of banks that share activate windows and refresh: ranks, or pseudo channels if ranks are stacked.
+    pub units: usize,
+    pub pseudo_channels: usize,
+    pub group_of: Each<u8>,
+    pub rank_of: Each<u8>,
+    pub unit_of: Each<u8>,
+    pub pseudo_channel_of: Each<u8>,
+    pub unit_banks: Each<u64>,
+    pub pseudo_channel_banks: Each<u64>,
+}
+
+impl Layout {
+    pub fn new(config: &Config) -> Self {
+        let o = &config.organisation;
+        let (pcs, ranks, groups, each) =
+            (o.pseudo_channels as usize, o.ranks as usize, o.bank_groups as usize, o.banks as usize);
+        let banks = (pcs * ranks * groups * each).min(MOST_BANKS);
+        let mut layout = Layout {
+            banks,
+            groups: pcs * ranks * groups,
+            ranks: pcs * ranks,
+            units: if o.ranks_stacked { pcs } else { pcs * ranks },
+            pseudo_channels: pcs,
+            group_of: [0; MOST_BANKS],
+            rank_of: [0; MOST_BANKS],
+            unit_of: [0; MOST_BANKS],
+            pseudo_channel_of: [0; MOST_BANKS],
+            unit_banks: [0; MOST_BANKS],
+            pseudo_channel_banks: [0; MOST_BANKS],
+        };
+        for bank in 0..banks {
+            let group = bank / each;
+            let rank = group / groups;
+            let pc = rank / ranks;
+            let unit = if o.ranks_stacked { pc } else { rank };
+            layout.group_of[bank] = group as u8;
+            layout.rank_of[bank] = rank as u8;
+            layout.unit_of[bank] = unit as u8;
+            layout.pseudo_channel_of[bank] = pc as u8;
+            layout.unit_banks[unit] |= 1 << bank;
+            layout.pseudo_channel_banks[pc] |= 1 << bank;
+        }
+        layout
+    }
+}
+
+/// The state of all banks of a channel.
+#[derive(Clone, Debug)]
+pub struct Banks {
+    pub rules: Rules,
+    pub layout: Layout,
+    /// The open row, or `CLOSED`.
+    pub row: Each<u32>,
+    /// The set of open banks.
+    pub open: u64,
+    pub act_ok: Each<u64>,
+    pub pre_ok: Each<u64>,
+    pub refpb_ok: Each<u64>,
+    pub column_ok: [Each<u64>; 2],
+    pub group_act_ok: Each<u64>,
+    pub group_column_ok: [Each<u64>; 2],
+    pub rank_column_ok: [Each<u64>; 2],
+    pub unit_act_ok: Each<u64>,
+    pub unit_pre_ok: Each<u64>,
+    pub unit_preab_ok: Each<u64>,
+    pub unit_ref_ok: Each<u64>,
+    pub unit_refpb_ok: Each<u64>,
+    /// The last four activates of each unit, a ring; with 0 for "never" ticks begin past the window.
+    pub acts: Each<[u64; 4]>,
+    pub act_turn: Each<u8>,
+    /// When the bus for row commands and the one for column commands are free; with one bus for all, the same.
+    pub row_bus: u64,
+    pub column_bus: u64,
+    one_bus: bool,
+    ranks_each: usize,
+}
+
+impl Banks {
+    pub fn new(config: &Config) -> Self {
+        let zero = [0; MOST_BANKS];
+        Banks {
+            rules: Rules::new(config),
+            layout: Layout::new(config),
+            row: [CLOSED; MOST_BANKS],
+            open: 0,
+            act_ok: zero,
+            pre_ok: zero,
+            refpb_ok: zero,
+            column_ok: [zero; 2],
+            group_act_ok: zero,
+            group_column_ok: [zero; 2],
+            rank_column_ok: [zero; 2],
+            unit_act_ok: zero,
+            unit_pre_ok: zero,
+            unit_preab_ok: zero,
+            unit_ref_ok: zero,
+            unit_refpb_ok: zero,
+            acts: [[0; 4]; MOST_BANKS],
+            act_turn: [0; MOST_BANKS],
+            row_bus: 0,
+            column_bus: 0,
+            one_bus: !config.organisation.commands.row_bus,
+            ranks_each: config.organisation.ranks as usize,
+        }
+    }
+
+    #[inline]
+    pub fn column_from(&self, kind: Kind, bank: usize) -> u64 {
+        let k = kind as usize;
+        let bank = bank % MOST_BANKS;
+        let group = self.layout.group_of[bank] as usize % MOST_BANKS;
+        let rank = self.layout.rank_of[bank] as usize % MOST_BANKS;
+        self.column_ok[k][bank].max(self.group_column_ok[k][group]).max(self.rank_column_ok[k][rank])
+    }
+
+    #[inline]
+    pub fn activate_from(&self, bank: usize) -> u64 {
+        let bank = bank % MOST_BANKS;
+        let group = self.layout.group_of[bank] as usize % MOST_BANKS;
+        let unit = self.layout.unit_of[bank] as usize % MOST_BANKS;
+        self.act_ok[bank].max(self.group_act_ok[group]).max(self.unit_act_ok[unit])
+    }
+
+    #[inline]
+    pub fn precharge_from(&self, bank: usize) -> u64 {
+        let bank = bank % MOST_BANKS;
+        self.pre_ok[bank].max(self.unit_pre_ok[self.layout.unit_of[bank] as usize % MOST_BANKS])
+    }
+
+    pub fn precharge_all_from(&self, unit: usize) -> u64 {
+        self.unit_preab_ok[unit].max(self.unit_pre_ok[unit])
+    }
+
+    pub fn refresh_bank_from(&self, bank: usize) -> u64 {
+        let unit = self.layout.unit_of[bank] as usize;
+        self.refpb_ok[bank].max(self.unit_refpb_ok[unit])
+    }
+
+    /// The earliest any column command of `kind` can start in a pseudo channel, as far as its ranks go.
+    #[inline]
+    pub fn rank_column_from(&self, kind: Kind, pseudo_channel: usize) -> u64 {
+        let first = pseudo_channel * self.ranks_each;
+        let mut least = self.rank_column_ok[kind as usize][first % MOST_BANKS];
+        for rank in first + 1..first + self.ranks_each {
+            least = least.min(self.rank_column_ok[kind as usize][rank % MOST_BANKS]);
+        }
+        least
+    }
+
+    fn hold_row_bus(&mut self, until: u64) {
+        self.row_bus = until;
+        if self.one_bus {
+            self.column_bus = until;
+        }
+    }
+
+    pub fn activate(&mut self, tick: u64, bank: usize, row: u32) {
+        let bank = bank % MOST_BANKS;
+        let rules = &self.rules;
+        let group = self.layout.group_of[bank] as usize % MOST_BANKS;
+        let unit = self.layout.unit_of[bank] as usize % MOST_BANKS;
+        self.row[bank] = row;
+        self.open |= 1 << bank;
+        self.act_ok[bank] = tick + rules.act_act_bank;
+        self.pre_ok[bank] = self.pre_ok[bank].max(tick + rules.act_pre);
+        self.column_ok[0][bank] = tick + rules.act_column[0];
+        self.column_ok[1][bank] = tick + rules.act_column[1];
+        self.refpb_ok[bank] = tick + rules.act_ref;
+        self.group_act_ok[group] = self.group_act_ok[group].max(tick + rules.act_act_l);
+        let turn = self.act_turn[unit] as usize % 4;
+        self.acts[unit][turn] = tick;
+        self.act_turn[unit] = ((turn + 1) % 4) as u8;
+        let fourth_last = self.acts[unit][(turn + 1) % 4];
+        let window = if fourth_last == 0 { 0 } else { fourth_last + rules.act_window };
+        self.unit_act_ok[unit] = self.unit_act_ok[unit].max(tick + rules.act_act_s).max(window);
+        self.unit_preab_ok[unit] = self.unit_preab_ok[unit].max(tick + rules.act_pre);
+        self.unit_ref_ok[unit] = self.unit_ref_ok[unit].max(tick + rules.act_ref);
+        self.unit_refpb_ok[unit] = self.unit_refpb_ok[unit].max(tick + rules.act_refpb);
+        self.hold_row_bus(tick + rules.act_ticks);
+    }
+
+    pub fn precharge(&mut self, tick: u64, bank: usize) {
+        let bank = bank % MOST_BANKS;
+        self.close(tick, bank);
+        let unit = self.layout.unit_of[bank] as usize;
+        self.unit_pre_ok[unit] = self.unit_pre_ok[unit].max(tick + self.rules.pre_pre);
+        self.hold_row_bus(tick + self.rules.pre_ticks);
+    }
+
+    pub fn precharge_all(&mut self, tick: u64, unit: usize) {
+        let mut banks = self.layout.unit_banks[unit] & self.open;
+        while banks != 0 {
+            self.close(tick, banks.trailing_zeros() as usize);
+            banks &= banks - 1;
+        }
+        self.unit_act_ok[unit] = self.unit_act_ok[unit].max(tick + self.rules.pre_act);
+        self.unit_ref_ok[unit] = self.unit_ref_ok[unit].max(tick + self.rules.pre_ref);
+        self.unit_pre_ok[unit] = self.unit_pre_ok[unit].max(tick + self.rules.pre_pre);
+        self.hold_row_bus(tick + self.rules.pre_ticks);
+    }
+
+    /// The bank's row closes by a precharge that starts at `tick`.
+    fn close(&mut self, tick: u64, bank: usize) {
+        let unit = self.layout.unit_of[bank] as usize % MOST_BANKS;
+        self.row[bank] = CLOSED;
+        self.open &= !(1 << bank);
+        self.act_ok[bank] = self.act_ok[bank].max(tick + self.rules.pre_act);
+        self.refpb_ok[bank] = self.refpb_ok[bank].max(tick + self.rules.pre_ref);
+        self.unit_ref_ok[unit] = self.unit_ref_ok[unit].max(tick + self.rules.pre_ref);
+    }
+
+    /// A read or write; with `close` its bank precharges itself as soon as it may.
+    #[inline]
+    pub fn column(&mut self, tick: u64, kind: Kind, bank: usize, close: bool) {
+        let k = kind as usize;
+        let bank = bank % MOST_BANKS;
+        let rules = &self.rules;
+        let group = self.layout.group_of[bank] as usize % MOST_BANKS;
+        let rank = self.layout.rank_of[bank] as usize % MOST_BANKS;
+        let unit = self.layout.unit_of[bank] as usize % MOST_BANKS;
+        for next in 0..2 {
+            let ok = &mut self.group_column_ok[next][group];
+            *ok = (*ok).max(tick + rules.column_l[k][next]);
+            let ok = &mut self.rank_column_ok[next][rank];
+            *ok = (*ok).max(tick + rules.column_s[k][next]);
+        }
+        if self.ranks_each > 1 {
+            let first = rank - rank % self.ranks_each;
+            for other in first..first + self.ranks_each {
+                if other != rank {
+                    for next in 0..2 {
+                        let ok = &mut self.rank_column_ok[next][other % MOST_BANKS];
+                        *ok = (*ok).max(tick + rules.column_r[k][next]);
+                    }
+                }
+            }
+        }
+        let pre = tick + rules.column_pre[k];
+        self.pre_ok[bank] = self.pre_ok[bank].max(pre);
+        self.unit_preab_ok[unit] = self.unit_preab_ok[unit].max(pre);
+        self.column_bus = tick + rules.column_ticks;
+        if self.one_bus {
+            self.row_bus = self.column_bus;
+        }
+        if close {
+            self.close(self.pre_ok[bank], bank);
+        }
+    }
+
+    pub fn refresh_all(&mut self, tick: u64, unit: usize) {
+        self.unit_act_ok[unit] = self.unit_act_ok[unit].max(tick + self.rules.ref_act);
+        self.unit_preab_ok[unit] = self.unit_preab_ok[unit].max(tick + self.rules.ref_pre);
+        self.hold_row_bus(tick + self.rules.ref_ticks);
+    }
+
+    pub fn refresh_bank(&mut self, tick: u64, bank: usize) {
+        let unit = self.layout.unit_of[bank] as usize;
+        self.act_ok[bank] = self.act_ok[bank].max(tick + self.rules.refpb_act);
+        self.unit_act_ok[unit] = self.unit_act_ok[unit].max(tick + self.rules.refpb_act_other);
+        self.unit_refpb_ok[unit] = self.unit_refpb_ok[unit].max(tick + self.rules.refpb_refpb);
+        self.hold_row_bus(tick + self.rules.ref_ticks);
+    }
+}

@@ -1,0 +1,47 @@
+//! Controllers: they hold requests and choose commands. Each is one policy over the same banks.
+
+pub mod bank_queues;
+pub mod frfcfs;
+pub mod issue;
+pub mod queue;
+
+pub use queue::Burst;
+
+use super::command::Kind;
+use issue::Device;
+
+/// What became of an offered burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    Taken,
+    /// Answered at once, from or into a write that waits; done at this tick.
+    Merged(u64),
+    /// No room: offer it again after a command.
+    Full,
+}
+
+/// A controller of one channel. Ticks are shown to it in order; it may be spared those before `next`.
+pub trait Schedule {
+    /// Bursts offered before a tick count as accepted this many ticks earlier.
+    const LAG: u64;
+
+    fn offer(&mut self, tick: u64, kind: Kind, burst: Burst) -> Offer;
+
+    /// Whether a burst of this kind finds room.
+    fn has_room(&self, kind: Kind) -> bool;
+
+    fn tick(&mut self, tick: u64);
+
+    /// The earliest tick after the last at which anything can happen if nothing is offered.
+    fn next(&self) -> u64;
+
+    fn device(&self) -> &Device;
+
+    fn device_mut(&mut self) -> &mut Device;
+
+    /// Appends all that decides the future to `out`: ticks relative to `now`, rows relative to `row`.
+    fn encode(&self, now: u64, row: u32, out: &mut Vec<u64>);
+
+    /// Moves everything `ticks` ahead in time, `rows` up and `ids` on.
+    fn shift(&mut self, ticks: u64, rows: u32, addresses: u64, ids: u64);
+}

@@ -1,0 +1,247 @@
+//! Requests that wait, in order of age at each bank. For every bank it is known which is the oldest that hits the open
+//! row and which is the oldest that does not.
+
+use crate::dram::banks::{CLOSED, MOST_BANKS};
+
+/// No slot.
+pub const NONE: u16 = u16::MAX;
+
+/// A burst on its way through the controller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Burst {
+    /// The request it belongs to.
+    pub id: u64,
+    /// Address within the channel, in bursts.
+    pub address: u64,
+    pub row: u32,
+    pub bank: u8,
+    /// Bytes asked for, of those that the burst moves.
+    pub bytes: u16,
+    /// Tick from which its latency counts.
+    pub since: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    burst: Burst,
+    /// Counts up with each entry: age.
+    order: u64,
+    /// Tick of acceptance; several may share one.
+    arrival: u64,
+    next: u16,
+    last: u16,
+}
+
+/// The list of a bank.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    head: u16,
+    tail: u16,
+    /// Oldest that hits the open row.
+    hit: u16,
+    /// Oldest that another row keeps out.
+    miss: u16,
+}
+
+const EMPTY: Line = Line { head: NONE, tail: NONE, hit: NONE, miss: NONE };
+
+/// A bounded queue of one kind of request.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    slots: Vec<Slot>,
+    free: Vec<u16>,
+    lines: [Line; MOST_BANKS],
+    order: u64,
+    /// Whether a younger miss must leave a row open that an older request hits.
+    protect_hits: bool,
+    /// Banks with any request, with one that hits, and with one that may close the row.
+    pub waiting: u64,
+    pub hits: u64,
+    pub closers: u64,
+    /// Age of the oldest hit and of the oldest closer, of banks in those sets.
+    pub hit_order: [u64; MOST_BANKS],
+    pub closer_order: [u64; MOST_BANKS],
+    /// Age of the oldest of all.
+    pub head_order: [u64; MOST_BANKS],
+}
+
+impl Queue {
+    pub fn new(capacity: usize, protect_hits: bool) -> Self {
+        let slot = Slot { burst: Burst::default(), order: 0, arrival: 0, next: NONE, last: NONE };
+        Queue {
+            slots: vec![slot; capacity],
+            free: (0..capacity as u16).rev().collect(),
+            lines: [EMPTY; MOST_BANKS],
+            order: 0,
+            protect_hits,
+            waiting: 0,
+            hits: 0,
+            closers: 0,
+            hit_order: [0; MOST_BANKS],
+            closer_order: [0; MOST_BANKS],
+            head_order: [0; MOST_BANKS],
+        }
+    }
+
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
+    #[inline]
+    pub fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.free.is_empty()
+    }
+
+    /// Whether a request of this bank and address waits.
+    pub fn holds(&self, bank: usize, address: u64) -> bool {
+        self.line(bank).any(|at| self.slots[at as usize].burst.address == address)
+    }
+
+    fn line(&self, bank: usize) -> impl Iterator<Item = u16> + '_ {
+        let mut at = self.lines[bank % MOST_BANKS].head;
+        std::iter::from_fn(move || {
+            let now = at;
+            let slot = self.slots.get(now as usize)?;
+            at = slot.next;
+            Some(now)
+        })
+    }
+
+    /// Adds a request that came at `arrival`, the bank's open row being `row`. The queue must not be full.
+    #[inline]
+    pub fn push(&mut self, burst: Burst, arrival: u64, row: u32) {
+        let Some(at) = self.free.pop() else { return };
+        let bank = burst.bank as usize % MOST_BANKS;
+        let line = &mut self.lines[bank];
+        let order = self.order;
+        self.order += 1;
+        let last = line.tail;
+        line.tail = at;
+        if last == NONE {
+            line.head = at;
+            self.head_order[bank] = order;
+            self.waiting |= 1 << bank;
+        } else {
+            self.slots[last as usize].next = at;
+        }
+        self.slots[at as usize] = Slot { burst, order, arrival, next: NONE, last };
+        if burst.row == row {
+            if line.hit == NONE {
+                line.hit = at;
+                self.hit_order[bank] = order;
+                self.hits |= 1 << bank;
+            }
+        } else if row != CLOSED && line.miss == NONE {
+            line.miss = at;
+            self.update_closer(bank);
+        }
+    }
+
+    /// Takes the slot out of its bank's list and returns what it held.
+    #[inline]
+    fn unlink(&mut self, bank: usize, at: u16) -> (Burst, u64) {
+        let Slot { burst, arrival, next, last, .. } = self.slots[at as usize];
+        let line = &mut self.lines[bank];
+        if last == NONE {
+            line.head = next;
+            if next == NONE {
+                self.waiting &= !(1 << bank);
+            } else {
+                self.head_order[bank] = self.slots[next as usize].order;
+            }
+        } else {
+            self.slots[last as usize].next = next;
+        }
+        if next == NONE {
+            line.tail = last;
+        } else {
+            self.slots[next as usize].last = last;
+        }
+        self.free.push(at);
+        (burst, arrival)
+    }
+
+    /// Takes the oldest hit of a bank, which must have one.
+    #[inline]
+    pub fn take_hit(&mut self, bank: usize) -> (Burst, u64) {
+        let bank = bank % MOST_BANKS;
+        let at = self.lines[bank].hit;
+        let row = self.slots[at as usize].burst.row;
+        let mut next = self.slots[at as usize].next;
+        let taken = self.unlink(bank, at);
+        while next != NONE && self.slots[next as usize].burst.row != row {
+            next = self.slots[next as usize].next;
+        }
+        self.set_hit(bank, next);
+        if self.lines[bank].miss != NONE {
+            self.update_closer(bank);
+        }
+        taken
+    }
+
+    /// Takes the oldest request of a bank, which must have one.
+    pub fn take_head(&mut self, bank: usize) -> (Burst, u64) {
+        let bank = bank % MOST_BANKS;
+        let at = self.lines[bank].head;
+        self.unlink(bank, at)
+    }
+
+    /// Row and request of the oldest request of a bank.
+    pub fn head(&self, bank: usize) -> Option<&Burst> {
+        self.slots.get(self.lines[bank % MOST_BANKS].head as usize).map(|slot| &slot.burst)
+    }
+
+    /// The bank now has `row` open, or `CLOSED`.
+    pub fn row_changed(&mut self, bank: usize, row: u32) {
+        let bank = bank % MOST_BANKS;
+        let (mut hit, mut miss) = (NONE, NONE);
+        let mut at = self.lines[bank].head;
+        while row != CLOSED && at != NONE && (hit == NONE || miss == NONE) {
+            let slot = &self.slots[at as usize];
+            let first = if slot.burst.row == row { &mut hit } else { &mut miss };
+            if *first == NONE {
+                *first = at;
+            }
+            at = slot.next;
+        }
+        self.set_hit(bank, hit);
+        self.lines[bank].miss = miss;
+        self.update_closer(bank);
+    }
+
+    #[inline]
+    fn set_hit(&mut self, bank: usize, at: u16) {
+        self.lines[bank].hit = at;
+        if at == NONE {
+            self.hits &= !(1 << bank);
+        } else {
+            self.hits |= 1 << bank;
+            self.hit_order[bank] = self.slots[at as usize].order;
+        }
+    }
+
+    fn update_closer(&mut self, bank: usize) {
+        let Line { hit, miss, .. } = self.lines[bank];
+        let may_close = miss != NONE
+            && (!self.protect_hits
+                || hit == NONE
+                || self.slots[miss as usize].arrival < self.slots[hit as usize].arrival);
+        if may_close {
+            self.closers |= 1 << bank;
+            self.closer_order[bank] = self.slots[miss as usize].order;
+        } else {
+            self.closers &= !(1 << bank);
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! Traffic through all channels of a device, in time order.
+
+use super::Dram;
+use super::command::{Command, Kind};
+use super::controller::{Burst, Offer, Schedule};
+use super::error::DramError;
+use super::statistics::{Idle, Latencies, Statistics};
+use super::trace::Issued;
+use super::traffic::{Cutter, Piece, Traffic};
+use std::collections::VecDeque;
+
+/// Bursts that wait in front of the controllers, for each channel.
+pub const STAGED: usize = 64;
+/// Offers of one kind to a channel before each tick.
+const OFFERS: usize = 4;
+/// Ticks handled between two looks at `stop`: a few milliseconds.
+const PATIENCE: u32 = 1 << 14;
+
+/// How to replay.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// At most so many reads between acceptance and last beat, all channels together, from one queue in order. Without
+    /// it a read and a write queue for each channel, filled in order, offer as much as the controllers take.
+    pub outstanding: Option<u64>,
+    /// Bursts to let pass before anything is counted.
+    pub warmup: u64,
+    /// Bursts to count before the replay ends; the rest of the traffic only keeps the queues full.
+    pub measured: Option<u64>,
+    /// Keep every command.
+    pub trace: bool,
+    /// Keep the time at which each request is done.
+    pub completions: bool,
+    /// Jump over repeated state. The outcome is the same.
+    pub skip: bool,
+}
+
+/// What came of it. Ticks are those of the controller, `tick_fs` femtoseconds each.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Replay {
+    pub tick_fs: u64,
+    /// From the start (or the end of the warm-up) to the last beat counted.
+    pub elapsed_ticks: u64,
+    /// Bursts counted.
+    pub read_bursts: u64,
+    pub written_bursts: u64,
+    /// Bytes asked for in those bursts.
+    pub read_bytes: u64,
+    pub written_bytes: u64,
+    /// Data moved / (peak x elapsed): whole bursts.
+    pub peak_fraction: f64,
+    /// Of reads, burst by burst: from acceptance, or from its time of arrival, to the last beat.
+    pub latencies: Latencies,
+    pub row_hits: u64,
+    /// By `Command`.
+    pub commands: [u64; Command::COUNT],
+    /// Ticks of data buses, all channels: busy + idle = elapsed x buses.
+    pub busy_ticks: u64,
+    /// Of each channel.
+    pub idle: Vec<Idle>,
+    pub trace: Vec<Issued>,
+    /// Tick of the last beat of each request; empty unless asked for.
+    pub completions: Vec<u64>,
+    /// Of bursts, how many were jumped over.
+    pub skipped_bursts: u64,
+}
+
+impl Replay {
+    pub fn elapsed_ns(&self) -> f64 {
+        self.ns(self.elapsed_ticks as f64)
+    }
+
+    pub fn ns(&self, ticks: f64) -> f64 {
+        ticks * self.tick_fs as f64 * 1e-6
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.read_bytes + self.written_bytes
+    }
+
+    pub fn bursts(&self) -> u64 {
+        self.read_bursts + self.written_bursts
+    }
+
+    pub fn row_hit_rate(&self) -> f64 {
+        if self.bursts() == 0 { 0.0 } else { self.row_hits as f64 / self.bursts() as f64 }
+    }
+
+    pub fn mean_latency_ns(&self) -> f64 {
+        self.ns(self.latencies.mean_ticks())
+    }
+
+    /// Within 1 %.
+    pub fn quantile_latency_ns(&self, part: f64) -> f64 {
+        self.ns(self.latencies.quantile_ticks(part) as f64)
+    }
+
+    pub fn idle_total(&self) -> Idle {
+        self.idle.iter().fold(Idle::default(), |sum, &one| sum.plus(one))
+    }
+}
+
+/// One channel and what waits for it.
+pub(super) struct Lane<S> {
+    pub controller: S,
+    pub staged: [VecDeque<Burst>; 2],
+    /// The next tick that has anything to do.
+    pub due: u64,
+}
+
+impl<S: Schedule> Lane<S> {
+    pub fn new(controller: S, staging: usize) -> Self {
+        let queue = || VecDeque::with_capacity(staging);
+        Lane { controller, staged: [queue(), queue()], due: 1 }
+    }
+
+    /// Whether something could be offered before the next tick.
+    #[inline]
+    fn can_offer(&self) -> bool {
+        Kind::BOTH.iter().any(|&kind| !self.staged[kind as usize].is_empty() && self.controller.has_room(kind))
+    }
+
+    /// Offers what waits, before `tick`. Returns how many were taken; `timed` leaves their `since` alone.
+    #[inline]
+    pub fn offer(&mut self, tick: u64, timed: bool) -> usize {
+        let mut taken = 0;
+        for kind in Kind::BOTH {
+            for _ in 0..OFFERS {
+                let Some(mut burst) = self.staged[kind as usize].front().copied() else { break };
+                let now = tick - S::LAG;
+                if !timed {
+                    burst.since = now;
+                }
+                match self.controller.offer(now, kind, burst) {
+                    Offer::Full => break,
+                    Offer::Taken | Offer::Merged(_) => taken += 1,
+                }
+                self.staged[kind as usize].pop_front();
+            }
+        }
+        taken
+    }
+
+    #[inline]
+    pub fn tick(&mut self, tick: u64) {
+        self.controller.tick(tick);
+        self.due = if self.can_offer() { tick + 1 } else { self.controller.next() };
+    }
+}
+
+/// Everything that moves.
+pub(super) struct Run<'a, S> {
+    pub dram: &'a Dram,
+    pub cutter: Cutter<'a>,
+    pub lanes: Vec<Lane<S>>,
+    pub options: Options,
+    /// Bursts cut but not accepted; with `outstanding`, those in front of all lanes.
+    pub waiting: usize,
+    pub line: VecDeque<Piece>,
+    /// Reads accepted and not answered, with `outstanding`.
+    pub flying: u64,
+    pub tick: u64,
+    /// Bursts cut so far, and those that went out before counting began.
+    pub cut: u64,
+    pub before: u64,
+    /// Tick at which counting began.
+    pub since: u64,
+    pub counting: bool,
+    completions: Vec<u64>,
+}
+
+impl<'a, S: Schedule> Run<'a, S> {
+    pub fn new(
+        dram: &'a Dram,
+        traffic: &Traffic<'a>,
+        options: Options,
+        controllers: Vec<S>,
+    ) -> Result<Self, DramError> {
+        let cutter = Cutter::new(traffic, dram.config(), dram.map())?;
+        if options.outstanding == Some(0) {
+            let rule = "at least 1";
+            return Err(DramError::Option { what: "outstanding", value: 0, rule });
+        }
+        let staging = STAGED * controllers.len();
+        let mut lanes: Vec<_> = controllers.into_iter().map(|controller| Lane::new(controller, staging)).collect();
+        for lane in &mut lanes {
+            let device = lane.controller.device_mut();
+            device.keep_done = options.completions || options.outstanding.is_some();
+            device.trace = options.trace.then(Vec::new);
+        }
+        let completions = if options.completions { vec![0; traffic.requests() as usize] } else { Vec::new() };
+        Ok(Run {
+            dram,
+            cutter,
+            lanes,
+            options,
+            waiting: 0,
+            line: VecDeque::new(),
+            flying: 0,
+            tick: 1,
+            cut: 0,
+            before: 0,
+            since: 0,
+            counting: options.warmup == 0,
+            completions,
+        })
+    }
+
+    /// Bursts whose column command has gone out (or that were merged), since counting began.
+    pub fn sent(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.controller.device().statistics.bursts.iter().sum::<u64>()).sum()
+    }
+
+    /// Cuts and stages what may be staged before this tick.
+    #[inline]
+    fn stage(&mut self) -> Result<(), DramError> {
+        let most = STAGED * self.lanes.len();
+        let timed = self.cutter.is_timed();
+        while self.waiting < most {
+            if timed && self.cutter.arrival().is_some_and(|arrival| arrival + S::LAG > self.tick) {
+                break;
+            }
+            let arrival = if timed { self.cutter.arrival().unwrap_or(0) } else { 0 };
+            let Some(mut piece) = self.cutter.cut()? else { break };
+            piece.burst.since = arrival;
+            self.cut += 1;
+            self.waiting += 1;
+            if self.options.outstanding.is_some() {
+                self.line.push_back(piece);
+            } else {
+                self.lanes[piece.channel as usize].staged[piece.kind as usize].push_back(piece.burst);
+            }
+        }
+        Ok(())
+    }
+
+    /// One queue for all channels: offers its head while reads may fly.
+    fn offer_line(&mut self, most: u64, timed: bool) {
+        while let Some(&Piece { channel, kind, mut burst }) = self.line.front() {
+            if kind == Kind::Read && self.flying >= most {
+                break;
+            }
+            let lane = &mut self.lanes[channel as usize];
+            let now = self.tick - S::LAG;
+            if !timed {
+                burst.since = now;
+            }
+            match lane.controller.offer(now, kind, burst) {
+                Offer::Full => break,
+                Offer::Merged(_) => {}
+                Offer::Taken => self.flying += u64::from(kind == Kind::Read),
+            }
+            lane.due = self.tick;
+            self.line.pop_front();
+            self.waiting -= 1;
+        }
+    }
+
+    /// The first tick before which the head of the line could be offered again, if only reads in flight keep it back.
+    fn line_due(&self, most: u64) -> u64 {
+        match self.line.front() {
+            None => u64::MAX,
+            Some(piece) if piece.kind == Kind::Read && self.flying >= most => {
+                let first =
+                    |lane: &Lane<S>| lane.controller.device().done[0].front().map_or(u64::MAX, |done| done.tick);
+                self.lanes.iter().map(first).min().unwrap_or(u64::MAX).saturating_add(1)
+            }
+            Some(piece) if self.lanes[piece.channel as usize].controller.has_room(piece.kind) => self.tick + 1,
+            Some(_) => u64::MAX,
+        }
+    }
+
+    /// Takes note of what was answered before `tick`.
+    fn collect(&mut self, tick: u64) {
+        for lane in &mut self.lanes {
+            for queue in &mut lane.controller.device_mut().done {
+                while queue.front().is_some_and(|done| done.tick < tick) {
+                    let Some(done) = queue.pop_front() else { break };
+                    self.flying -= u64::from(!done.write && self.options.outstanding.is_some());
+                    if let Some(at) = self.completions.get_mut(done.id as usize) {
+                        *at = done.tick.max(*at);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Handles one tick and finds the next. Returns false when all is done.
+    #[inline]
+    pub fn step(&mut self) -> Result<bool, DramError> {
+        let keep = self.options.completions || self.options.outstanding.is_some();
+        if keep {
+            self.collect(self.tick);
+        }
+        let timed = self.cutter.is_timed();
+        self.stage()?;
+        if let Some(most) = self.options.outstanding {
+            self.offer_line(most, timed);
+        }
+        let mut next = u64::MAX;
+        let mut sent = 0;
+        for lane in &mut self.lanes {
+            let taken = lane.offer(self.tick, timed);
+            self.waiting -= taken;
+            if taken > 0 || lane.due <= self.tick {
+                lane.tick(self.tick);
+            }
+            next = next.min(lane.due);
+            sent += lane.controller.device().statistics.bursts.iter().sum::<u64>();
+        }
+        if let Some(most) = self.options.outstanding {
+            next = next.min(self.line_due(most));
+        }
+        if !self.counting && sent >= self.options.warmup {
+            self.start_counting();
+            sent = 0;
+        }
+        let all = self.counting && self.options.measured.is_some_and(|measured| sent >= measured);
+        if all || (self.cutter.is_empty() && self.before + sent == self.cut) {
+            return Ok(false);
+        }
+        if timed && self.waiting < STAGED * self.lanes.len() {
+            next = next.min(self.cutter.arrival().map_or(u64::MAX, |arrival| arrival + S::LAG));
+        }
+        self.tick = next.max(self.tick + 1);
+        Ok(true)
+    }
+
+    fn start_counting(&mut self) {
+        self.counting = true;
+        self.before = self.sent();
+        let end = self.end();
+        self.since = end;
+        for lane in &mut self.lanes {
+            lane.controller.device_mut().statistics.restart(end);
+        }
+    }
+
+    /// The tick after the last beat so far.
+    fn end(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.controller.device().statistics.end).max().unwrap_or(0)
+    }
+
+    pub fn finish(mut self) -> Replay {
+        self.collect(u64::MAX);
+        let end = self.end();
+        let mut total = Statistics::default();
+        let mut replay = Replay { tick_fs: self.dram.config().tick_fs(), ..Replay::default() };
+        let buses = self.dram.config().organisation.pseudo_channels as usize;
+        for lane in &mut self.lanes {
+            let device = lane.controller.device_mut();
+            device.statistics.finish(end, buses);
+            let one = &device.statistics;
+            for (sum, count) in total.commands.iter_mut().zip(one.commands) {
+                *sum += count;
+            }
+            for kind in 0..2 {
+                total.bursts[kind] += one.bursts[kind];
+                total.bytes[kind] += one.bytes[kind];
+            }
+            total.row_hits += one.row_hits;
+            total.busy_ticks += one.busy_ticks;
+            total.latencies.merge(&one.latencies);
+            replay.idle.push(one.idle);
+            replay.trace.append(&mut device.trace.take().unwrap_or_default());
+        }
+        replay.trace.sort_by_key(|issued| issued.tick);
+        replay.elapsed_ticks = end - self.since;
+        [replay.read_bursts, replay.written_bursts] = total.bursts;
+        [replay.read_bytes, replay.written_bytes] = total.bytes;
+        replay.row_hits = total.row_hits;
+        replay.busy_ticks = total.busy_ticks;
+        replay.commands = total.commands;
+        replay.latencies = total.latencies;
+        let moved = (replay.bursts() * self.dram.config().organisation.burst_bytes()) as f64;
+        let seconds = replay.elapsed_ticks as f64 * replay.tick_fs as f64 * 1e-15;
+        let peak = self.dram.config().peak_bytes_per_second();
+        replay.peak_fraction = if seconds > 0.0 { moved / (peak * seconds) } else { 0.0 };
+        replay.completions = self.completions;
+        replay
+    }
+
+    pub fn play(mut self, stop: &dyn Fn() -> bool) -> Result<Replay, DramError> {
+        if self.cutter.is_empty() {
+            return Ok(self.finish());
+        }
+        loop {
+            for _ in 0..PATIENCE {
+                if !self.step()? {
+                    return Ok(self.finish());
+                }
+            }
+            if stop() {
+                return Err(DramError::Stopped);
+            }
+        }
+    }
+}

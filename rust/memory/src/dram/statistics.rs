@@ -1,0 +1,296 @@
+//! What a channel did: counts, latencies, and for every idle tick of a data bus its cause.
+
+use super::command::{Command, Kind};
+
+/// Latencies below this are counted one by one; above, 128 to each doubling (under 1 % wide).
+const EXACT: u64 = 256;
+const STEPS: u64 = 128;
+
+/// Latencies in ticks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Latencies {
+    counts: Vec<u64>,
+    pub count: u64,
+    pub sum: u128,
+    pub most: u64,
+}
+
+impl Latencies {
+    fn index(ticks: u64) -> usize {
+        if ticks < EXACT {
+            return ticks as usize;
+        }
+        let shift = (63 - ticks.leading_zeros() - STEPS.trailing_zeros()) as u64;
+        (shift * STEPS + (ticks >> shift)) as usize
+    }
+
+    /// The least latency that falls into a bucket.
+    fn floor(index: usize) -> u64 {
+        let index = index as u64;
+        if index < EXACT {
+            return index;
+        }
+        let shift = index / STEPS - 1;
+        (index - shift * STEPS) << shift
+    }
+
+    #[inline]
+    pub fn add(&mut self, ticks: u64) {
+        let index = Self::index(ticks);
+        if index >= self.counts.len() {
+            self.counts.resize(index + 1, 0);
+        }
+        self.counts[index] += 1;
+        self.count += 1;
+        self.sum += u128::from(ticks);
+        self.most = self.most.max(ticks);
+    }
+
+    pub fn merge(&mut self, other: &Latencies) {
+        if other.counts.len() > self.counts.len() {
+            self.counts.resize(other.counts.len(), 0);
+        }
+        for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
+            *mine += theirs;
+        }
+        self.count += other.count;
+        self.sum += other.sum;
+        self.most = self.most.max(other.most);
+    }
+
+    /// Adds `times` what came since `before`.
+    pub fn repeat(&mut self, before: &Latencies, times: u64) {
+        for (index, count) in self.counts.iter_mut().enumerate() {
+            *count += (*count - before.counts.get(index).copied().unwrap_or(0)) * times;
+        }
+        self.count += (self.count - before.count) * times;
+        self.sum += (self.sum - before.sum) * u128::from(times);
+    }
+
+    pub fn mean_ticks(&self) -> f64 {
+        if self.count == 0 { 0.0 } else { self.sum as f64 / self.count as f64 }
+    }
+
+    /// The least bucket that holds at least `part` of all, 0 if there are none.
+    pub fn quantile_ticks(&self, part: f64) -> u64 {
+        let rank = (part * self.count as f64).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        for (index, count) in self.counts.iter().enumerate() {
+            seen += count;
+            if seen >= rank {
+                return Self::floor(index);
+            }
+        }
+        0
+    }
+
+    /// Counts of latencies in [2^n, 2^(n+1)) ticks for n from 0 to 39; those under 1 count with the first, those over
+    /// with the last.
+    pub fn octaves(&self) -> [u64; 40] {
+        let mut out = [0; 40];
+        for (index, count) in self.counts.iter().enumerate() {
+            out[(63 - Self::floor(index).max(1).leading_zeros() as usize).min(39)] += count;
+        }
+        out
+    }
+}
+
+/// Idle ticks of the data buses by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Idle {
+    /// Nothing was asked of it.
+    pub no_request: u64,
+    /// A refresh was due or under way.
+    pub refresh: u64,
+    /// A row was closed and opened.
+    pub row_miss: u64,
+    /// Between reads and writes.
+    pub turnaround: u64,
+    /// Bank, bank group, activate window or command bus were not ready.
+    pub bank_conflict: u64,
+    /// Nothing was asked of it while other channels were busy.
+    pub imbalance: u64,
+}
+
+impl Idle {
+    pub fn total(&self) -> u64 {
+        self.no_request + self.refresh + self.row_miss + self.turnaround + self.bank_conflict + self.imbalance
+    }
+
+    fn map2(self, other: Idle, f: impl Fn(u64, u64) -> u64) -> Idle {
+        Idle {
+            no_request: f(self.no_request, other.no_request),
+            refresh: f(self.refresh, other.refresh),
+            row_miss: f(self.row_miss, other.row_miss),
+            turnaround: f(self.turnaround, other.turnaround),
+            bank_conflict: f(self.bank_conflict, other.bank_conflict),
+            imbalance: f(self.imbalance, other.imbalance),
+        }
+    }
+
+    pub fn plus(self, other: Idle) -> Idle {
+        self.map2(other, |a, b| a + b)
+    }
+}
+
+/// How a burst came to its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    Hit,
+    /// Opened for it at this tick.
+    At(u64),
+}
+
+/// One data bus, that of a pseudo channel.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bus {
+    /// After the last beat.
+    end: u64,
+    last: u8,
+    queued: u32,
+    /// The latest span without requests, and the latest barred by refresh; command time.
+    empty: (u64, u64),
+    refresh: (u64, u64),
+}
+
+/// Counts of a channel.
+#[derive(Clone, Debug, Default)]
+pub struct Statistics {
+    pub commands: [u64; Command::COUNT],
+    /// By kind.
+    pub bursts: [u64; 2],
+    pub bytes: [u64; 2],
+    /// Bursts that never waited for their row to be opened for them.
+    pub row_hits: u64,
+    /// Of reads.
+    pub latencies: Latencies,
+    pub busy_ticks: u64,
+    pub idle: Idle,
+    /// Tick after the last beat of all.
+    pub end: u64,
+    buses: [Bus; 4],
+}
+
+fn overlap(a: (u64, u64), b: (u64, u64)) -> u64 {
+    a.1.min(b.1).saturating_sub(a.0.max(b.0))
+}
+
+impl Statistics {
+    #[inline]
+    pub fn arrived(&mut self, tick: u64, pseudo_channel: usize) {
+        let bus = &mut self.buses[pseudo_channel % 4];
+        if bus.queued == 0 {
+            bus.empty.1 = tick + 1;
+        }
+        bus.queued += 1;
+    }
+
+    /// A refresh bars the buses of `pseudo_channels` from `from` to `to`.
+    pub fn barred(&mut self, pseudo_channels: std::ops::Range<usize>, from: u64, to: u64) {
+        for bus in &mut self.buses[pseudo_channels] {
+            bus.refresh = (from, to.max(bus.refresh.1));
+        }
+    }
+
+    /// A burst's column command goes out at `tick`, its data from `start` to `end`.
+    #[inline]
+    pub fn burst(
+        &mut self,
+        tick: u64,
+        kind: Kind,
+        pseudo_channel: usize,
+        data: (u64, u64),
+        opening: Opening,
+        reopen: u64,
+    ) {
+        let (start, end) = data;
+        let bus = &mut self.buses[pseudo_channel % 4];
+        if start > bus.end {
+            let gap = start - bus.end;
+            let window = (tick.saturating_sub(gap), tick);
+            let mut rest = gap;
+            let mut charge = |cause: &mut u64, ticks: u64| {
+                let ticks = ticks.min(rest);
+                *cause += ticks;
+                rest -= ticks;
+            };
+            let idle = &mut self.idle;
+            // Before the first tick there is only time to fill: the way from command to data.
+            let empty = overlap(window, bus.empty) + (gap - (window.1 - window.0));
+            charge(&mut idle.no_request, empty);
+            charge(&mut idle.refresh, overlap(window, bus.refresh));
+            if let Opening::At(opened) = opening {
+                charge(&mut idle.row_miss, tick - opened + reopen);
+                charge(&mut idle.bank_conflict, u64::MAX);
+            } else if bus.last != kind as u8 {
+                charge(&mut idle.turnaround, u64::MAX);
+            } else {
+                charge(&mut idle.bank_conflict, u64::MAX);
+            }
+            self.busy_ticks += end - start;
+            bus.end = end;
+        } else if end > bus.end {
+            self.busy_ticks += end - bus.end;
+            bus.end = end;
+        }
+        bus.last = kind as u8;
+        bus.queued -= 1;
+        if bus.queued == 0 {
+            bus.empty = (tick, u64::MAX);
+        }
+        self.end = self.end.max(end);
+    }
+
+    /// Starts counting afresh at `tick`, in the middle of things.
+    pub fn restart(&mut self, tick: u64) {
+        let buses = self.buses.map(|bus| Bus { end: tick, ..bus });
+        *self = Statistics { buses, end: tick, ..Statistics::default() };
+    }
+
+    /// Charges what is left of each bus's time until `tick`.
+    pub fn finish(&mut self, tick: u64, pseudo_channels: usize) {
+        for bus in &mut self.buses[..pseudo_channels] {
+            self.idle.no_request += tick.saturating_sub(bus.end);
+            bus.end = bus.end.max(tick);
+        }
+        self.end = self.end.max(tick);
+    }
+
+    /// Adds `times` what came since `before`, `ticks` being what passed since.
+    pub fn repeat(&mut self, before: &Statistics, times: u64, ticks: u64) {
+        let again = |now: u64, then: u64| now + (now - then) * times;
+        for (now, then) in self.commands.iter_mut().zip(before.commands) {
+            *now = again(*now, then);
+        }
+        for kind in 0..2 {
+            self.bursts[kind] = again(self.bursts[kind], before.bursts[kind]);
+            self.bytes[kind] = again(self.bytes[kind], before.bytes[kind]);
+        }
+        self.row_hits = again(self.row_hits, before.row_hits);
+        self.latencies.repeat(&before.latencies, times);
+        self.busy_ticks = again(self.busy_ticks, before.busy_ticks);
+        self.idle = self.idle.map2(before.idle, again);
+        let shift = ticks * times;
+        self.end += shift;
+        for bus in &mut self.buses {
+            bus.end += shift;
+            for span in [&mut bus.empty, &mut bus.refresh] {
+                span.0 = span.0.saturating_add(shift);
+                span.1 = span.1.saturating_add(shift);
+            }
+        }
+    }
+
+    /// What later counts depend on, times relative to `now`; spans that lie before all open gaps do not matter.
+    pub fn encode(&self, now: u64, out: &mut Vec<u64>) {
+        for bus in &self.buses {
+            // Data ends may lie ahead of or behind `now`; a gap can only begin there.
+            let from = bus.end.min(now);
+            out.extend([bus.end.wrapping_sub(now), u64::from(bus.last), u64::from(bus.queued)]);
+            for span in [bus.empty, bus.refresh] {
+                let past = span.1 <= from.saturating_sub(1 << 16);
+                out.extend(if past { [0, 0] } else { [span.0.wrapping_sub(now), span.1.wrapping_sub(now)] });
+            }
+        }
+    }
+}

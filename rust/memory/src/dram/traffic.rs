@@ -1,0 +1,187 @@
+//! What is asked of a device: requests in order, cut into bursts.
+
+use super::command::Kind;
+use super::config::Config;
+use super::controller::Burst;
+use super::error::DramError;
+use super::map::AddressMap;
+
+/// Addresses of a replay, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum Addresses<'a> {
+    List(&'a [u64]),
+    /// `count` requests, each `stride` above the one before.
+    Pattern {
+        start: u64,
+        stride: u64,
+        count: u64,
+    },
+}
+
+/// One value for all requests, or one for each.
+#[derive(Clone, Copy, Debug)]
+pub enum Each<'a, T> {
+    All(T),
+    List(&'a [T]),
+}
+
+impl<T: Copy> Each<'_, T> {
+    fn at(&self, index: u64) -> T {
+        match self {
+            Each::All(value) => *value,
+            Each::List(list) => list[index as usize],
+        }
+    }
+
+    fn check(&self, what: &'static str, requests: u64) -> Result<(), DramError> {
+        match self {
+            Each::List(list) if list.len() as u64 != requests => {
+                Err(DramError::Length { what, length: list.len() as u64, requests })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Requests in the order in which they are made.
+#[derive(Clone, Copy, Debug)]
+pub struct Traffic<'a> {
+    pub addresses: Addresses<'a>,
+    /// Of each request, at least 1.
+    pub bytes: Each<'a, u64>,
+    pub writes: Each<'a, bool>,
+    /// When each request is made, picoseconds, ascending; without it, as soon as there is room.
+    pub arrivals_ps: Option<&'a [u64]>,
+}
+
+impl Traffic<'_> {
+    pub fn requests(&self) -> u64 {
+        match self.addresses {
+            Addresses::List(list) => list.len() as u64,
+            Addresses::Pattern { count, .. } => count,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), DramError> {
+        let requests = self.requests();
+        self.bytes.check("bytes", requests)?;
+        self.writes.check("writes", requests)?;
+        if let Some(list) = self.arrivals_ps {
+            Each::List(list).check("arrivals", requests)?;
+            if let Some(at) = list.windows(2).position(|pair| pair[0] > pair[1]) {
+                let (before, request) = (at as u64, at as u64 + 1);
+                let (before_ps, arrival_ps) = (list[at], list[at + 1]);
+                return Err(DramError::Order { request, arrival_ps, before, before_ps });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A burst on its way to a channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece {
+    pub channel: u32,
+    pub kind: Kind,
+    pub burst: Burst,
+}
+
+/// Cuts requests into bursts, in order.
+pub struct Cutter<'a> {
+    traffic: Traffic<'a>,
+    map: &'a AddressMap,
+    device: &'a str,
+    capacity_bytes: u64,
+    burst_bytes: u64,
+    tick_fs: u64,
+    requests: u64,
+    /// The next request, and what of it is left.
+    request: u64,
+    address: u64,
+    end: u64,
+}
+
+impl<'a> Cutter<'a> {
+    pub fn new(traffic: &Traffic<'a>, config: &'a Config, map: &'a AddressMap) -> Result<Self, DramError> {
+        traffic.check()?;
+        Ok(Cutter {
+            traffic: *traffic,
+            map,
+            device: &config.name,
+            capacity_bytes: config.organisation.capacity_bytes(),
+            burst_bytes: config.organisation.burst_bytes(),
+            tick_fs: config.tick_fs(),
+            requests: traffic.requests(),
+            request: 0,
+            address: 0,
+            end: 0,
+        })
+    }
+
+    /// Whether all has been handed out.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.request == self.requests
+    }
+
+    pub fn is_timed(&self) -> bool {
+        self.traffic.arrivals_ps.is_some()
+    }
+
+    /// Tick at which the next request is made, if requests have times.
+    pub fn arrival(&self) -> Option<u64> {
+        let list = self.traffic.arrivals_ps?;
+        let fs = u128::from(*list.get(self.request as usize)?) * 1000;
+        Some(fs.div_ceil(u128::from(self.tick_fs)).min(u128::from(u64::MAX / 4)) as u64)
+    }
+
+    /// Opens the next request.
+    #[inline]
+    fn open(&mut self) -> Result<(), DramError> {
+        let request = self.request;
+        let address = match self.traffic.addresses {
+            Addresses::List(list) => list[request as usize],
+            Addresses::Pattern { start, stride, .. } => start.saturating_add(stride.saturating_mul(request)),
+        };
+        let bytes = self.traffic.bytes.at(request);
+        let end = address.checked_add(bytes).filter(|&end| end <= self.capacity_bytes);
+        match end {
+            _ if bytes == 0 => Err(DramError::Empty { request, address }),
+            None => Err(DramError::Outside {
+                device: self.device.to_owned(),
+                request,
+                address,
+                end: u128::from(address) + u128::from(bytes),
+                capacity_bytes: self.capacity_bytes,
+            }),
+            Some(end) => {
+                (self.address, self.end) = (address, end);
+                Ok(())
+            }
+        }
+    }
+
+    /// The next burst; its `since` is left at 0.
+    #[inline]
+    pub fn cut(&mut self) -> Result<Option<Piece>, DramError> {
+        if self.request == self.requests {
+            return Ok(None);
+        }
+        if self.address == self.end {
+            self.open()?;
+        }
+        let id = self.request;
+        let address = self.address;
+        let next = ((address | (self.burst_bytes - 1)) + 1).min(self.end);
+        let bytes = (next - address) as u16;
+        self.address = next;
+        let kind = Kind::of(self.traffic.writes.at(id));
+        if next == self.end {
+            self.request += 1;
+        }
+        let (channel, local) = self.map.channel(address);
+        let (bank, row) = self.map.bank_row(local);
+        let burst = Burst { id, address: local, row, bank: bank as u8, bytes, since: 0 };
+        Ok(Some(Piece { channel, kind, burst }))
+    }
+}
