@@ -426,6 +426,8 @@ impl Config {
         self.rule("controller.write_high_percent", high.into(), high < 100, "under 100, or writes never drain")?;
         self.rule("controller.write_low_percent", low.into(), low <= high, "at most write_high_percent")?;
         self.rule("controller.bank_queue", c.bank_queue.into(), (1..=256).contains(&c.bank_queue), "1 to 256")?;
+        let half = self.organisation.commands.ticks_per_clock == 2 && c.scheduler == Scheduler::BankQueues;
+        self.rule("organisation.commands.ticks_per_clock", 2, !half, "1 with the scheduler bank_queues")?;
         self.rule("controller.row_hit_cap", c.row_hit_cap.into(), c.row_hit_cap >= 1, "at least 1")?;
         match c.refresh {
             Refresh::None => {}

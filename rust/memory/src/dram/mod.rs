@@ -26,6 +26,7 @@ pub use trace::Issued;
 pub use traffic::{Addresses, Each, Traffic};
 
 use config::Scheduler;
+use controller::bank_queues::BankQueues;
 use controller::frfcfs::Frfcfs;
 use replay::Run;
 
@@ -69,7 +70,7 @@ impl Dram {
                 Run::new(self, traffic, *options, controllers)?.play(stop)
             }
             Scheduler::BankQueues => {
-                let controllers = channels.map(|channel| Frfcfs::new(&self.config, &self.map, channel)).collect();
+                let controllers = channels.map(|channel| BankQueues::new(&self.config, &self.map, channel)).collect();
                 Run::new(self, traffic, *options, controllers)?.play(stop)
             }
         }

@@ -28,8 +28,8 @@ pub struct Options {
     pub measured: Option<u64>,
     /// Keep every command.
     pub trace: bool,
-    /// Keep the time at which each request is done.
-    pub completions: bool,
+    /// Keep when each request was accepted and when it was done.
+    pub times: bool,
     /// Jump over repeated state. The outcome is the same.
     pub skip: bool,
 }
@@ -58,8 +58,8 @@ pub struct Replay {
     /// Of each channel.
     pub idle: Vec<Idle>,
     pub trace: Vec<Issued>,
-    /// Tick of the last beat of each request; empty unless asked for.
-    pub completions: Vec<u64>,
+    /// Ticks from which the latency of each request counts and after its last beat; empty unless asked for.
+    pub times: Vec<(u64, u64)>,
     /// Of bursts, how many were jumped over.
     pub skipped_bursts: u64,
 }
@@ -165,7 +165,7 @@ pub(super) struct Run<'a, S> {
     /// Tick at which counting began.
     pub since: u64,
     pub counting: bool,
-    completions: Vec<u64>,
+    times: Vec<(u64, u64)>,
 }
 
 impl<'a, S: Schedule> Run<'a, S> {
@@ -184,10 +184,10 @@ impl<'a, S: Schedule> Run<'a, S> {
         let mut lanes: Vec<_> = controllers.into_iter().map(|controller| Lane::new(controller, staging)).collect();
         for lane in &mut lanes {
             let device = lane.controller.device_mut();
-            device.keep_done = options.completions || options.outstanding.is_some();
+            device.keep_done = options.times || options.outstanding.is_some();
             device.trace = options.trace.then(Vec::new);
         }
-        let completions = if options.completions { vec![0; traffic.requests() as usize] } else { Vec::new() };
+        let times = if options.times { vec![(u64::MAX, 0); traffic.requests() as usize] } else { Vec::new() };
         Ok(Run {
             dram,
             cutter,
@@ -201,7 +201,7 @@ impl<'a, S: Schedule> Run<'a, S> {
             before: 0,
             since: 0,
             counting: options.warmup == 0,
-            completions,
+            times,
         })
     }
 
@@ -272,12 +272,13 @@ impl<'a, S: Schedule> Run<'a, S> {
     /// Takes note of what was answered before `tick`.
     fn collect(&mut self, tick: u64) {
         for lane in &mut self.lanes {
-            for queue in &mut lane.controller.device_mut().done {
+            for (kind, queue) in lane.controller.device_mut().done.iter_mut().enumerate() {
                 while queue.front().is_some_and(|done| done.tick < tick) {
                     let Some(done) = queue.pop_front() else { break };
-                    self.flying -= u64::from(!done.write && self.options.outstanding.is_some());
-                    if let Some(at) = self.completions.get_mut(done.id as usize) {
-                        *at = done.tick.max(*at);
+                    self.flying -= u64::from(kind == 0 && self.options.outstanding.is_some());
+                    if let Some((from, to)) = self.times.get_mut(done.id as usize) {
+                        *from = done.since.min(*from);
+                        *to = done.tick.max(*to);
                     }
                 }
             }
@@ -287,7 +288,7 @@ impl<'a, S: Schedule> Run<'a, S> {
     /// Handles one tick and finds the next. Returns false when all is done.
     #[inline]
     pub fn step(&mut self) -> Result<bool, DramError> {
-        let keep = self.options.completions || self.options.outstanding.is_some();
+        let keep = self.options.times || self.options.outstanding.is_some();
         if keep {
             self.collect(self.tick);
         }
@@ -375,7 +376,7 @@ impl<'a, S: Schedule> Run<'a, S> {
         let seconds = replay.elapsed_ticks as f64 * replay.tick_fs as f64 * 1e-15;
         let peak = self.dram.config().peak_bytes_per_second();
         replay.peak_fraction = if seconds > 0.0 { moved / (peak * seconds) } else { 0.0 };
-        replay.completions = self.completions;
+        replay.times = self.times;
         replay
     }
 

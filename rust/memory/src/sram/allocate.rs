@@ -4,7 +4,7 @@ use super::buffer::{Buffer, Piece, Space, check, live_bytes};
 use super::error::AllocationError;
 use super::packing::Packing;
 use super::remedy;
-use super::search::{Found, Watch, climb, orders};
+use super::search::{Watch, lower, orders, press};
 
 /// Where the buffers lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,16 +25,14 @@ impl Allocation {
     }
 }
 
-/// Packings that a climb tries: where all fits already, and where it does not.
-const POLISH: u64 = 400;
-const STRUGGLE: u64 = 20_000;
-/// Buffer-to-buffer looks that a climb may take, so that its time does not grow with the square of the input.
-const LOOKS: u64 = 200_000_000;
+/// Nodes of a search in one order: to lower a packing that fits, and to find one at all.
+pub(super) const LOWER_NODES: u64 = 4_000;
+pub(super) const FIND_NODES: u64 = 64_000;
 
 /// Places every buffer, or says which found no place and what would fit. `watch` is asked now and then; `false` stops.
 ///
 /// Offsets are fixed for the whole life. Buffers that live at the same step never overlap. Each order of a short list is
-/// packed first fit and best fit; with one PMU the best is then improved step by step. Same input, same answer.
+/// packed first fit and best fit; what takes one PMU is then pressed lower by search. Same input, same answer.
 pub fn allocate(buffers: &[Buffer], space: &Space, watch: &mut Watch<'_>) -> Result<Allocation, AllocationError> {
     check(buffers, space)?;
     let (lower_bound_bytes, fullest_step) = live_bytes(buffers);
@@ -49,7 +47,7 @@ pub fn allocate(buffers: &[Buffer], space: &Space, watch: &mut Watch<'_>) -> Res
     }
 }
 
-fn attempt(
+pub(super) fn attempt(
     buffers: &[Buffer],
     space: &Space,
     least: u64,
@@ -59,19 +57,12 @@ fn attempt(
     if u128::from(least) > total {
         return Ok(None);
     }
-    let size = (buffers.len() as u64).pow(2).max(1);
-    let steps = |most: u64| most.min(LOOKS / size);
-    let found = orders(buffers, space, least, watch)?;
-    if space.pmus > 1 {
-        return Ok(found.map(|(packing, ..)| packing));
+    match orders(buffers, space, least, watch)? {
+        Some(packing) if packing.tops.len() == 1 => Ok(Some(lower(buffers, packing, least, LOWER_NODES, watch)?)),
+        None if space.pmus == 1 => {
+            let offsets = press(buffers, space.capacity_bytes, FIND_NODES, watch)?;
+            Ok(offsets.map(|offsets| Packing::at(buffers, &offsets)))
+        }
+        packed => Ok(packed),
     }
-    if let Some(start) = found {
-        return Ok(Some(climb(buffers, space, start, least, steps(POLISH), watch)?.0));
-    }
-    // Pack as if there were room, then press it down until there is.
-    let roomy = Space { capacity_bytes: 1 << 62, ..*space };
-    let packed: Found = orders(buffers, &roomy, least, watch)?;
-    let Some(start) = packed else { return Ok(None) };
-    let (packing, ..) = climb(buffers, &roomy, start, space.capacity_bytes, steps(STRUGGLE), watch)?;
-    Ok((packing.high_water() <= space.capacity_bytes).then_some(packing))
 }

@@ -7,16 +7,16 @@
 //! connects are searched one after the other, not one inside the other.
 
 use super::buffer::Buffer;
-pub type Watch<'a> = dyn FnMut() -> bool + 'a;
+use super::search::Watch;
 
 /// Buffers of one search, at most: it recurses once for each.
-pub const MOST: usize = 1024;
+pub(super) const MOST: usize = 1024;
 /// Nodes between two looks at the watch.
 const LOOK: u64 = 256;
 
 /// How a search ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// Offsets by buffer.
     Fits(Vec<u64>),
     /// No placement exists.
@@ -41,19 +41,14 @@ struct Search<'a, 'w> {
     floor: Vec<u64>,
     open_bytes: Vec<u64>,
     offsets: Vec<u64>,
+    /// By buffer: its place in the order.
     rank: Vec<usize>,
     nodes: u64,
     watch: &'a mut Watch<'w>,
 }
 
 /// Searches for offsets with all ends at or below `height`, trying buffers in `order` first, in `nodes` nodes.
-pub fn search(
-    buffers: &[Buffer],
-    height: u64,
-    order: &[usize],
-    nodes: &mut u64,
-    watch: &mut Watch<'_>,
-) -> Outcome {
+pub(super) fn search(buffers: &[Buffer], height: u64, order: &[usize], nodes: u64, watch: &mut Watch<'_>) -> Outcome {
     let mut cuts: Vec<u64> = buffers.iter().map(|b| b.first_use).collect();
     cuts.sort_unstable();
     cuts.dedup();
@@ -64,11 +59,12 @@ pub fn search(
         open_bytes[from..to].iter_mut().for_each(|bytes| *bytes += buffer.bytes);
     }
     let mut rank = vec![0; buffers.len()];
-    for (place, &at) in order.iter().enumerate() { rank[at] = place; }
+    for (place, &at) in order.iter().enumerate() {
+        rank[at] = place;
+    }
     let (floor, offsets) = (vec![0; cuts.len()], vec![0; buffers.len()]);
-    let mut search = Search { buffers, lives, height, floor, open_bytes, offsets, rank, nodes: *nodes, watch };
+    let mut search = Search { buffers, lives, height, floor, open_bytes, offsets, rank, nodes, watch };
     let found = search.place(order, (0, 0));
-    *nodes = search.nodes;
     match found {
         Ok(true) => Outcome::Fits(search.offsets),
         Ok(false) => Outcome::Never,
@@ -109,7 +105,9 @@ impl Search<'_, '_> {
         let ends = open.iter().zip(&lowest).map(|(&at, offset)| offset + self.buffers[at].bytes);
         let lid = ends.min().unwrap_or(u64::MAX);
         let mut rest = Vec::with_capacity(open.len() - 1);
-        let mut ranked: Vec<usize> = (0..open.len()).filter(|&rank| lowest[rank] < lid && (lowest[rank], self.rank[open[rank]]) >= last).collect();
+        let mut ranked: Vec<usize> = (0..open.len())
+            .filter(|&rank| lowest[rank] < lid && (lowest[rank], self.rank[open[rank]]) >= last)
+            .collect();
         ranked.sort_by_key(|&rank| lowest[rank]);
         for rank in ranked {
             let (at, offset) = (open[rank], lowest[rank]);

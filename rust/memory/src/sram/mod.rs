@@ -7,7 +7,7 @@
 mod access;
 mod allocate;
 mod buffer;
-pub mod canonical;
+mod canonical;
 mod cost;
 mod count;
 mod description;

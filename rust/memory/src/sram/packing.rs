@@ -52,6 +52,15 @@ impl Packing {
         (packing, None)
     }
 
+    /// The packing of one PMU with given offsets.
+    pub fn at(buffers: &[Buffer], offsets: &[u64]) -> Self {
+        let mut packing = Packing::default();
+        for (at, (buffer, offset)) in buffers.iter().zip(offsets).enumerate() {
+            packing.put(at, buffer, 0, *offset, buffer.bytes);
+        }
+        packing
+    }
+
     pub fn high_water(&self) -> u64 {
         self.tops.iter().sum()
     }

@@ -1,9 +1,10 @@
 //! What did not fit, who held the space, and what would fit: every advice is tried before it is given.
 
+use super::allocate::{LOWER_NODES, attempt};
 use super::buffer::{Buffer, Space, live_bytes};
 use super::error::{AllocationError, Full, Remedies};
 use super::packing::{Fit, Packing};
-use super::search::{Watch, orders};
+use super::search::{Watch, lower, orders};
 
 /// Sizes are looked for in steps of a vector.
 const STEP_BYTES: u64 = 64;
@@ -48,7 +49,10 @@ pub(super) fn full(
     holders.sort_by_key(|&other| std::cmp::Reverse(bytes[other]));
     let (live, live_step) = live_bytes(buffers);
     let total = u128::from(space.capacity_bytes) * u128::from(space.pmus);
-    let remedies = remedies(buffers, space, at, &holders, watch)?;
+    let mut remedies = remedies(buffers, space, at, &holders, watch)?;
+    if let Some(bytes) = remedies.capacity_bytes.filter(|_| space.pmus == 1) {
+        remedies.capacity_bytes = Some(pressed(buffers, space, bytes, live, watch)?);
+    }
     Ok(AllocationError::Full(Box::new(Full {
         buffer: buffer.name.clone(),
         needed_bytes: buffer.bytes,
@@ -64,6 +68,24 @@ pub(super) fn full(
         live_step,
         remedies,
     })))
+}
+
+/// The capacity that a search gets by with, if that is less than what a list of orders needs.
+fn pressed(
+    buffers: &[Buffer],
+    space: &Space,
+    capacity_bytes: u64,
+    live: u64,
+    watch: &mut Watch<'_>,
+) -> Result<u64, AllocationError> {
+    let Some(packing) = orders(buffers, &Space { capacity_bytes, ..*space }, live, watch)? else {
+        return Ok(capacity_bytes);
+    };
+    let least = live.max(space.capacity_bytes + 1);
+    let tight = lower(buffers, packing, least, LOWER_NODES, watch)?.high_water().next_multiple_of(STEP_BYTES);
+    let tried =
+        tight < capacity_bytes && attempt(buffers, &Space { capacity_bytes: tight, ..*space }, live, watch)?.is_some();
+    Ok(if tried { tight } else { capacity_bytes })
 }
 
 fn remedies(

@@ -1,6 +1,7 @@
-//! Which order to place the buffers in: a few good ones, then steps from the best of them.
+//! Which order to place the buffers in: a few good ones, then a search for a placement below a given height.
 
 use super::buffer::{Buffer, Space, live};
+use super::canonical::{self, Outcome};
 use super::error::AllocationError;
 use super::packing::{Fit, Packing};
 use std::cmp::Reverse;
@@ -8,8 +9,10 @@ use std::cmp::Reverse;
 /// Asked now and then whether to go on.
 pub(super) type Watch<'a> = dyn FnMut() -> bool + 'a;
 
-/// The best packing found, with its order; or none, where every order left a buffer over.
-pub(super) type Found = Option<(Packing, Vec<usize>, Fit)>;
+/// Nodes of the first, quickest round of a search.
+const FIRST_NODES: u64 = 1000;
+/// Heights that are tried between the lower bound and the first packing.
+const HALVINGS: u32 = 6;
 
 /// Beyond so many buffers one pass takes long, and only the two orders that win most often are tried.
 const MANY: usize = 4096;
@@ -19,14 +22,15 @@ fn quality(packing: &Packing) -> (usize, u64) {
     (packing.tops.len(), packing.high_water())
 }
 
-/// Packs in each of the orders, first fit and best fit; stops when `good` bytes are reached, as none can be better.
+/// The best packing of a list of orders, first fit and best fit, or none where each left a buffer over; stops when `good`
+/// bytes are reached, as none can be better.
 pub(super) fn orders(
     buffers: &[Buffer],
     space: &Space,
     good: u64,
     watch: &mut Watch<'_>,
-) -> Result<Found, AllocationError> {
-    let mut best: Found = None;
+) -> Result<Option<Packing>, AllocationError> {
+    let mut best: Option<Packing> = None;
     let good = (good.div_ceil(space.capacity_bytes) as usize, good);
     for order in candidates(buffers) {
         for fit in [Fit::First, Fit::Best] {
@@ -34,9 +38,9 @@ pub(super) fn orders(
                 return Err(AllocationError::Interrupted);
             }
             let (packing, left_over) = Packing::of(buffers, space, &order, fit);
-            if left_over.is_none() && best.as_ref().is_none_or(|(best, ..)| quality(&packing) < quality(best)) {
+            if left_over.is_none() && best.as_ref().is_none_or(|best| quality(&packing) < quality(best)) {
                 let done = quality(&packing) <= good;
-                best = Some((packing, order.clone(), fit));
+                best = Some(packing);
                 if done {
                     return Ok(best);
                 }
@@ -48,7 +52,6 @@ pub(super) fn orders(
 
 /// Orders that do well, each for another kind of input. Ties fall to the earlier buffer.
 fn candidates(buffers: &[Buffer]) -> Vec<Vec<usize>> {
-    let life = |buffer: &Buffer| u128::from(buffer.last_use - buffer.first_use) + 1;
     let pressure = pressure(buffers);
     let mut found = vec![
         sorted(buffers, |_, b| (Reverse(u128::from(b.bytes)), Reverse(life(b)))),
@@ -62,6 +65,10 @@ fn candidates(buffers: &[Buffer]) -> Vec<Vec<usize>> {
         found.push(sorted(buffers, |_, b| (Reverse(u128::from(b.last_use)), Reverse(u128::from(b.bytes)))));
     }
     found
+}
+
+fn life(buffer: &Buffer) -> u128 {
+    u128::from(buffer.last_use - buffer.first_use) + 1
 }
 
 fn sorted<K: Ord>(buffers: &[Buffer], key: impl Fn(usize, &Buffer) -> K) -> Vec<usize> {
@@ -81,53 +88,61 @@ fn pressure(buffers: &[Buffer]) -> Vec<u64> {
     buffers.iter().map(most).collect()
 }
 
-/// Steps from an order towards a lower top, in one PMU: a buffer at the top is placed earlier, and what is no worse is
-/// kept. Ends at `good` bytes or after `steps`; the same steps each time.
-pub(super) fn climb(
+/// Presses the buffers of one PMU below `height`: offsets, or none if that cannot be or was not found in time.
+///
+/// Three orders in turn, with twice the nodes each round: on some inputs one of them answers at once and another never.
+pub(super) fn press(
     buffers: &[Buffer],
-    space: &Space,
-    start: (Packing, Vec<usize>, Fit),
-    good: u64,
-    steps: u64,
+    height: u64,
+    most_nodes: u64,
     watch: &mut Watch<'_>,
-) -> Result<(Packing, Vec<usize>, Fit), AllocationError> {
-    let (mut best, mut order, fit) = start;
-    let mut current = best.clone();
-    // xorshift64 (Marsaglia 2003) from a fixed seed.
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let mut random = |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state % below as u64) as usize
-    };
-    for _ in 0..steps {
-        if best.high_water() <= good {
-            break;
-        }
-        if !watch() {
-            return Err(AllocationError::Interrupted);
-        }
-        let top = current.high_water();
-        let at_top: Vec<usize> =
-            current.pieces.iter().filter(|p| p.offset_bytes + p.bytes == top).map(|p| p.buffer).collect();
-        let moved = at_top[random(at_top.len())];
-        let from = order.iter().position(|&at| at == moved).unwrap_or(0);
-        let mut next = order.clone();
-        if from == 0 || random(4) == 0 {
-            let (a, b) = (random(order.len()), random(order.len()));
-            next.swap(a, b);
-        } else {
-            next.remove(from);
-            next.insert(random(from), moved);
-        }
-        let (packing, left_over) = Packing::of(buffers, space, &next, fit);
-        if left_over.is_none() && packing.high_water() <= top {
-            (current, order) = (packing, next);
-            if current.high_water() < best.high_water() {
-                best = current.clone();
+) -> Result<Option<Vec<u64>>, AllocationError> {
+    if buffers.len() > canonical::MOST {
+        return Ok(None);
+    }
+    let pressure = pressure(buffers);
+    let key = |at: usize, b: &Buffer| (Reverse(pressure[at]), Reverse(life(b)), Reverse(u128::from(b.bytes) * life(b)));
+    let keys = [
+        sorted(buffers, key),
+        sorted(buffers, |at, b| (key(at, b).1, key(at, b).2, key(at, b).0)),
+        sorted(buffers, |at, b| (key(at, b).0, key(at, b).2, key(at, b).1)),
+    ];
+    let mut round = FIRST_NODES;
+    while round <= most_nodes {
+        for order in &keys {
+            match canonical::search(buffers, height, order, round, watch) {
+                Outcome::Fits(offsets) => return Ok(Some(offsets)),
+                Outcome::Never => return Ok(None),
+                Outcome::Interrupted => return Err(AllocationError::Interrupted),
+                Outcome::Unknown => {}
             }
         }
+        round *= 2;
     }
-    Ok((best, order, fit))
+    Ok(None)
+}
+
+/// Lowers the high-water mark of a packing of one PMU towards `least`: the bound itself first, then by halves.
+pub(super) fn lower(
+    buffers: &[Buffer],
+    packing: Packing,
+    least: u64,
+    most_nodes: u64,
+    watch: &mut Watch<'_>,
+) -> Result<Packing, AllocationError> {
+    let (mut best, mut no, mut next) = (packing, least, least);
+    for _ in 0..HALVINGS {
+        if best.high_water() <= least {
+            break;
+        }
+        match press(buffers, next, most_nodes, watch)? {
+            Some(offsets) => best = Packing::at(buffers, &offsets),
+            None => no = next,
+        }
+        next = no + (best.high_water().saturating_sub(no)) / 2;
+        if next <= no {
+            break;
+        }
+    }
+    Ok(best)
 }

@@ -15,7 +15,8 @@ use std::collections::VecDeque;
 pub struct Done {
     pub tick: u64,
     pub id: u64,
-    pub write: bool,
+    /// When its latency began.
+    pub since: u64,
 }
 
 /// Banks, calendar and books of one channel.
@@ -24,8 +25,8 @@ pub struct Device {
     pub banks: Banks,
     pub refresher: Refresher,
     pub statistics: Statistics,
-    /// Bursts answered since this was last emptied, if kept. Reads and writes are each in order of time.
-    pub done: [VecDeque<Done>; 2],
+    /// Bursts answered since this was last emptied, if kept: reads, writes, merged; each in order of time.
+    pub done: [VecDeque<Done>; 3],
     pub keep_done: bool,
     pub trace: Option<Vec<Issued>>,
     pub channel: u32,
@@ -39,7 +40,7 @@ impl Device {
             refresher: Refresher::new(config, &banks),
             banks,
             statistics: Statistics::default(),
-            done: [VecDeque::new(), VecDeque::new()],
+            done: Default::default(),
             keep_done: false,
             trace: None,
             channel,
@@ -125,7 +126,7 @@ impl Device {
             statistics.latencies.add(end - burst.since);
         }
         if self.keep_done {
-            self.done[kind as usize].push_back(Done { tick: end, id: burst.id, write: kind.is_write() });
+            self.done[kind as usize].push_back(Done { tick: end, id: burst.id, since: burst.since });
         }
     }
 
@@ -138,5 +139,8 @@ impl Device {
             statistics.latencies.add(tick.saturating_sub(burst.since));
         }
         statistics.end = statistics.end.max(tick);
+        if self.keep_done {
+            self.done[2].push_back(Done { tick, id: burst.id, since: burst.since });
+        }
     }
 }
