@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from rdu.graph import Graph as Graph
     from rdu.machine import Machine as Machine
     from rdu.machine import machine as machine
+    from rdu.memory import Dram as Dram
     from rdu.models import pull as pull
     from rdu.program import Program as Program
     from rdu.run import Run as Run
 
 __all__ = [
     "Builder",
+    "Dram",
     "Graph",
     "Machine",
     "Program",
@@ -47,6 +49,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Builder": "builder",
+    "Dram": "memory",
     "Graph": "graph",
     "Machine": "machine",
     "Program": "program",

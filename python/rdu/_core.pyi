@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "Dram",
     "Image",
     "Kernel",
     "Recording",
@@ -129,3 +130,59 @@ class Session:
     @property
     def cycles(self) -> int: ...
     def totals(self) -> dict[str, object]: ...
+
+class DramFacts(TypedDict):
+    """What follows from a memory's description."""
+
+    capacity_bytes: int
+    burst_bytes: int
+    channels: int
+    peak_bytes_per_second: float
+    tick_fs: int
+
+class ReplayAsked(TypedDict):
+    """How a replay is asked for; see ``rdu.Dram.replay``."""
+
+    outstanding: int | None
+    warmup: int
+    measure: int | None
+    completions: bool
+    trace: int
+    skip: bool
+
+_Ticks = npt.NDArray[np.uint64]
+
+class ReplayMade(TypedDict):
+    """What a replay returns; times are in ticks, counts in the order of ``rdu.memory.replay``."""
+
+    elapsed_ticks: int
+    read_bursts: int
+    written_bursts: int
+    bytes_read: int
+    bytes_written: int
+    peak_fraction: float
+    row_hits: int
+    mean_latency_ticks: float | None
+    p50_latency_ticks: int | None
+    p99_latency_ticks: int | None
+    latency_counts: _Ticks
+    commands: list[int]
+    busy_ticks: int
+    idle_ticks: _Ticks
+    completions_ticks: _Ticks | None
+    trace: _Ticks | None
+
+@final
+class Dram:
+    """A memory, checked."""
+
+    def __new__(cls, description: Mapping[str, object]) -> Self: ...
+    def facts(self) -> DramFacts: ...
+    def replay(
+        self,
+        requests: tuple[
+            npt.NDArray[np.uint64], npt.NDArray[np.uint64], npt.NDArray[np.bool_], npt.NDArray[np.uint64] | None
+        ],
+        asked: ReplayAsked,
+    ) -> ReplayMade: ...
+    def replay_pattern(self, pattern: tuple[int, int, int, int, bool], asked: ReplayAsked) -> ReplayMade: ...

@@ -7,10 +7,13 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{IntoPyDict, PyDict, PyType};
 use rdu_dataflow::{BuildError, Remedy, RunError};
 use rdu_machine::MachineError;
+use rdu_memory::dram::DramError;
 
 static GRAPH: Class = Class::new("GraphError");
 static RUN: Class = Class::new("RunError");
 static COMPILE: Class = Class::new("CompileError");
+static MEMORY: Class = Class::new("MemoryDescriptionError");
+static TRANSFER: Class = Class::new("TransferError");
 static DEADLOCK: Class = Class::new("DeadlockError");
 
 /// An exception class of `rdu.errors`, imported when it is first raised.
@@ -67,5 +70,27 @@ pub fn machine(py: Python<'_>, error: MachineError) -> PyErr {
         MachineError::Build(error) => build(py, error),
         MachineError::Run(error) => run(py, error),
         other => COMPILE.raise(py, (other.to_string(),)),
+    }
+}
+
+/// A memory that cannot be described so, in words.
+pub fn memory(py: Python<'_>, message: String) -> PyErr {
+    MEMORY.raise(py, (message,))
+}
+
+/// What a memory cannot be, and what it cannot serve.
+pub fn dram(py: Python<'_>, error: DramError) -> PyErr {
+    let message = error.to_string();
+    match error {
+        DramError::Value { .. } | DramError::Field { .. } | DramError::Bits { .. } | DramError::PowerOfTwo { .. } => {
+            memory(py, format!("memory {message}"))
+        }
+        DramError::Outside { .. }
+        | DramError::Empty { .. }
+        | DramError::Length { .. }
+        | DramError::Order { .. }
+        | DramError::Option { .. } => TRANSFER.raise(py, (message,)),
+        // `watch::detached` raises what stopped the replay; without it the interrupt itself is all there is to say.
+        DramError::Stopped => PyKeyboardInterrupt::new_err(message),
     }
 }

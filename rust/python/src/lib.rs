@@ -1,6 +1,7 @@
 //! `rdu._core`: the engine's face to Python. Conversion and errors only; each noun registers itself.
 
 mod analysis;
+mod dram;
 mod errors;
 mod image;
 mod profile;
@@ -18,6 +19,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     analysis::register(module)?;
+    dram::register(module)?;
     image::register(module)?;
     profile::register(module)?;
     session::register(module)?;
