@@ -146,7 +146,7 @@ class ReplayAsked(TypedDict):
     outstanding: int | None
     warmup: int
     measure: int | None
-    completions: bool
+    times: bool
     trace: int
     skip: bool
 
@@ -169,7 +169,7 @@ class ReplayMade(TypedDict):
     commands: list[int]
     busy_ticks: int
     idle_ticks: _Ticks
-    completions_ticks: _Ticks | None
+    times: _Ticks | None
     trace: _Ticks | None
 
 @final

@@ -102,7 +102,7 @@ class Dram:
         arrival: npt.ArrayLike | None = None,
         warmup: int = 0,
         measure: int | None = None,
-        completions: bool = False,
+        latencies: bool = False,
         trace: int = 0,
         skip: bool = True,
     ) -> Replay:
@@ -124,8 +124,8 @@ class Dram:
             Bursts that are served before anything is counted.
         measure : int, optional
             Bursts to count; what is left of the requests only keeps the queues full. Default: all.
-        completions : bool
-            Also give the time at which each request is done.
+        latencies : bool
+            Also give when each request was accepted and when it was done.
         trace : int
             Also give the first so many commands.
         skip : bool
@@ -142,7 +142,7 @@ class Dram:
         """
         made = requests(addresses, self.burst_bytes if nbytes is None else nbytes, is_write, arrival)
         given = (made.addresses, made.nbytes, made.is_write, made.arrivals_ps)
-        asked = _asked(outstanding, warmup, measure, completions, trace, skip)
+        asked = _asked(outstanding, warmup, measure, latencies, trace, skip)
         return self._result(self._core.replay(given, asked))
 
     def read(
@@ -193,7 +193,7 @@ class Dram:
         *,
         request_bytes: int | None = None,
         outstanding: int | None = None,
-        completions: bool = False,
+        latencies: bool = False,
     ) -> Replay:
         """Read and write several regions at the same time: they take turns, a request each, until each is done.
 
@@ -202,7 +202,7 @@ class Dram:
         regions : sequence of Region or (start, nbytes) or (start, nbytes, is_write)
         request_bytes : int, optional
             Default: one burst.
-        outstanding, completions
+        outstanding, latencies
             As in `replay`.
 
         Raises
@@ -212,7 +212,7 @@ class Dram:
         """
         size = self._request_bytes(request_bytes)
         addresses, sizes, writes = interleaved(checked(regions, self.capacity_bytes), size)
-        return self.replay(addresses, sizes, writes, outstanding=outstanding, completions=completions)
+        return self.replay(addresses, sizes, writes, outstanding=outstanding, latencies=latencies)
 
     def __repr__(self) -> str:
         return f"<Dram {self.name}: {self.channels} channels, {self.capacity_bytes} bytes, {self.peak_gbps:.2f} GB/s>"
@@ -256,13 +256,13 @@ class Dram:
 
 
 def _asked(
-    outstanding: int | None, warmup: int, measure: int | None, completions: bool, trace: int, skip: bool
+    outstanding: int | None, warmup: int, measure: int | None, latencies: bool, trace: int, skip: bool
 ) -> _core.ReplayAsked:
     return {
         "outstanding": None if outstanding is None else number("outstanding", outstanding, 1, MOST),
         "warmup": number("warmup", warmup, 0, MOST),
         "measure": None if measure is None else number("measure", measure, 1, MOST),
-        "completions": bool(completions),
+        "times": bool(latencies),
         "trace": number("trace", trace, 0, MOST),
         "skip": bool(skip),
     }

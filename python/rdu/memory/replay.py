@@ -65,8 +65,9 @@ class Replay:
         Parts of the data buses' time, by cause; with the busy part they add up to 1. See `IDLE_CAUSES`.
     channel_idle : (channels, causes) float array
         The same for each channel.
-    completions_ns : (n,) float array or None
-        Time of the last beat of each request, if asked for.
+    accepted_ns, completions_ns : (n,) float array or None
+        When the controller took each request's first burst, or when it arrived, and the last beat of its last; if asked
+        for.
     trace : (n,) structured array or None
         Commands in order: tick, command, channel, pseudo_channel, rank, bank_group, bank, row, column; if asked for.
     """
@@ -87,8 +88,16 @@ class Replay:
     commands: Mapping[str, int]
     idle: Mapping[str, float]
     channel_idle: npt.NDArray[np.float64]
+    accepted_ns: npt.NDArray[np.float64] | None = None
     completions_ns: npt.NDArray[np.float64] | None = None
     trace: npt.NDArray[np.void] | None = None
+
+    @property
+    def latencies_ns(self) -> npt.NDArray[np.float64] | None:
+        """Time from acceptance (or arrival) to completion of each request, if asked for."""
+        if self.accepted_ns is None or self.completions_ns is None:
+            return None
+        return self.completions_ns - self.accepted_ns
 
     @property
     def bursts(self) -> int:
@@ -159,7 +168,7 @@ def replay_of(memory: str, peak_gbps: float, tick_ns: float, made: ReplayMade) -
     # Every data bus is busy or idle at every tick: what is left of the sum is the width of a channel.
     bus_ticks = max(1.0, (made["busy_ticks"] + idle.sum()) / len(idle))
     edges = np.concatenate([[0.0], 2.0 ** np.arange(1, len(made["latency_counts"])) * tick_ns, [np.inf]])
-    completions, issued = made["completions_ticks"], made["trace"]
+    times, issued = made["times"], made["trace"]
     return Replay(
         memory=memory,
         reads=made["read_bursts"],
@@ -177,7 +186,8 @@ def replay_of(memory: str, peak_gbps: float, tick_ns: float, made: ReplayMade) -
         commands=dict(zip(COMMANDS, made["commands"], strict=True)),
         idle=dict(zip(IDLE_CAUSES, (idle / bus_ticks).mean(axis=0).tolist(), strict=True)),
         channel_idle=idle / bus_ticks,
-        completions_ns=None if completions is None else completions.astype(np.float64) * tick_ns,
+        accepted_ns=None if times is None else times[:, 0].astype(np.float64) * tick_ns,
+        completions_ns=None if times is None else times[:, 1].astype(np.float64) * tick_ns,
         trace=None if issued is None else _trace(issued),
     )
 

@@ -25,7 +25,7 @@ struct Asked {
     outstanding: Option<u64>,
     warmup: u64,
     measure: Option<u64>,
-    completions: bool,
+    times: bool,
     trace: usize,
     skip: bool,
 }
@@ -37,7 +37,7 @@ impl Asked {
             warmup: self.warmup,
             measured: self.measure,
             trace: self.trace > 0,
-            completions: self.completions,
+            times: self.times,
             skip: self.skip,
         }
     }
@@ -129,8 +129,11 @@ fn made<'py>(py: Python<'py>, replay: Replay, asked: &Asked) -> PyResult<Bound<'
     });
     let idle = PyArray1::from_iter(py, idle).reshape([replay.idle.len(), 6])?;
     out.set_item("idle_ticks", idle)?;
-    let completions = asked.completions.then(|| PyArray1::from_slice(py, &replay.completions));
-    out.set_item("completions_ticks", completions)?;
+    let times = asked.times.then(|| {
+        let flat = replay.times.iter().flat_map(|&(accepted, done)| [accepted, done]);
+        PyArray1::from_iter(py, flat).reshape([replay.times.len(), 2])
+    });
+    out.set_item("times", times.transpose()?)?;
     let trace = (asked.trace > 0).then(|| trace(py, &replay, asked.trace)).transpose()?;
     out.set_item("trace", trace)?;
     Ok(out)
