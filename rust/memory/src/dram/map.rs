@@ -45,7 +45,14 @@ pub struct AddressMap {
     bank: Vec<Run>,
     row: Vec<Run>,
     column: Vec<Run>,
+    /// Banks by 11 address bits at a time, their exclusive-or being the bank: one look instead of many shifts.
+    bank_tables: Box<[[u8; TABLE]; 3]>,
+    /// Whether the tables reach all address bits that the bank depends on.
+    tabled: bool,
+    first_row: Run,
 }
+
+const TABLE: usize = 1 << 11;
 
 const NAMES: [&str; 7] = ["column", "pseudo_channel", "bank_group", "bank", "rank", "row", "channel"];
 const KEYS: [&str; 7] = [
@@ -118,15 +125,26 @@ impl AddressMap {
             out.retain(|run| run.mask != 0);
             Ok(Self::merged(out))
         };
+        // Least significant first.
+        let (bank, row) = (runs(&[3, 2, 4, 1])?, runs(&[ROW])?);
+        let reach = |run: &Run| run.from + run.mask.count_ones() <= 33;
+        let mut bank_tables = Box::new([[0; TABLE]; 3]);
+        for (at, table) in bank_tables.iter_mut().enumerate() {
+            for (bits, entry) in table.iter_mut().enumerate() {
+                *entry = gather(&bank, (bits as u64) << (11 * at)) as u8;
+            }
+        }
         Ok(AddressMap {
+            tabled: bank.iter().all(reach) && o.all_banks() <= 256,
+            bank_tables,
+            first_row: row.first().copied().unwrap_or(Run { from: 0, mask: 0, to: 0 }),
             burst_shift: o.burst_bytes().trailing_zeros(),
             channels,
             channel_bits: channels.is_power_of_two().then(|| channels.trailing_zeros()),
             interleave,
             channel: runs(&[CHANNEL])?,
-            // Least significant first.
-            bank: runs(&[3, 2, 4, 1])?,
-            row: runs(&[ROW])?,
+            bank,
+            row,
             column: runs(&[0])?,
         })
     }
@@ -230,9 +248,16 @@ impl AddressMap {
     }
 
     /// The channel of `address`, and the address within the channel counted in bursts.
+    #[inline]
     pub fn channel(&self, address: u64) -> (u32, u64) {
+        if self.channels == 1 {
+            return (0, address >> self.burst_shift);
+        }
+        self.channel_of_many(address)
+    }
+
+    fn channel_of_many(&self, address: u64) -> (u32, u64) {
         match self.interleave {
-            None if self.channels == 1 => (0, address >> self.burst_shift),
             None => {
                 let burst = address >> self.burst_shift;
                 (gather(&self.channel, burst) as u32, burst)
@@ -255,7 +280,18 @@ impl AddressMap {
     /// Bank and row of a burst within its channel.
     #[inline]
     pub fn bank_row(&self, burst: u64) -> (u32, u32) {
-        (gather(&self.bank, burst) as u32, gather(&self.row, burst) as u32)
+        let bank = if self.tabled {
+            let [low, middle, high] = &*self.bank_tables;
+            let look = |table: &[u8; TABLE], shift: u32| u32::from(table[(burst >> shift) as usize % TABLE]);
+            look(low, 0) ^ look(middle, 11) ^ look(high, 22)
+        } else {
+            gather(&self.bank, burst) as u32
+        };
+        let mut row = (((burst >> self.first_row.from) & self.first_row.mask) << self.first_row.to) as u32;
+        if self.row.len() > 1 {
+            row = gather(&self.row, burst) as u32;
+        }
+        (bank, row)
     }
 
     /// Column of a burst within its channel, in bursts.

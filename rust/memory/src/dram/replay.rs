@@ -125,6 +125,9 @@ impl<S: Schedule> Lane<S> {
         let mut taken = 0;
         for kind in Kind::BOTH {
             for _ in 0..OFFERS {
+                if !self.controller.has_room(kind) {
+                    break;
+                }
                 let Some(mut burst) = self.staged[kind as usize].front().copied() else { break };
                 let now = tick - S::LAG;
                 if !timed {
@@ -380,13 +383,57 @@ impl<'a, S: Schedule> Run<'a, S> {
         replay
     }
 
+    /// Whether one channel takes one kind of request as fast as it can: then staging decides nothing.
+    fn is_plain(&self) -> bool {
+        self.lanes.len() == 1
+            && self.cutter.single_kind()
+            && !self.cutter.is_timed()
+            && self.options.outstanding.is_none()
+            && !self.options.times
+    }
+
+    /// The same as `step` if `is_plain`, without staging. Returns false when all is done.
+    #[inline]
+    pub fn step_plain(&mut self) -> Result<bool, DramError> {
+        let lane = &mut self.lanes[0];
+        let controller = &mut lane.controller;
+        let tick = self.tick;
+        let kind = self.cutter.kind();
+        for _ in 0..OFFERS {
+            if !controller.has_room(kind) {
+                break;
+            }
+            let Some(Piece { mut burst, .. }) = self.cutter.cut()? else { break };
+            burst.since = tick - S::LAG;
+            self.cut += 1;
+            controller.offer(tick - S::LAG, kind, burst);
+        }
+        if controller.next() <= tick {
+            controller.tick(tick);
+            let sent: u64 = controller.device().statistics.bursts[kind as usize];
+            if !self.counting && sent >= self.options.warmup {
+                self.start_counting();
+            } else {
+                let all = self.counting && self.options.measured.is_some_and(|measured| sent >= measured);
+                if all || (self.cutter.is_empty() && self.before + sent == self.cut) {
+                    return Ok(false);
+                }
+            }
+        }
+        let controller = &self.lanes[0].controller;
+        let more = controller.has_room(kind) && !self.cutter.is_empty();
+        self.tick = if more { tick + 1 } else { controller.next().max(tick + 1) };
+        Ok(true)
+    }
+
     pub fn play(mut self, stop: &dyn Fn() -> bool) -> Result<Replay, DramError> {
         if self.cutter.is_empty() {
             return Ok(self.finish());
         }
+        let plain = self.is_plain();
         loop {
             for _ in 0..PATIENCE {
-                if !self.step()? {
+                if !(if plain { self.step_plain()? } else { self.step()? }) {
                     return Ok(self.finish());
                 }
             }

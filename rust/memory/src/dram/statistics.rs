@@ -6,16 +6,26 @@ use super::command::{Command, Kind};
 const EXACT: u64 = 256;
 const STEPS: u64 = 128;
 
+/// Buckets: latencies up to 2^35 ticks, longer ones count with those.
+const BUCKETS: usize = 4096;
+
 /// Latencies in ticks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latencies {
-    counts: Vec<u64>,
+    counts: Box<[u64; BUCKETS]>,
     pub count: u64,
-    pub sum: u128,
+    pub sum: u64,
     pub most: u64,
 }
 
+impl Default for Latencies {
+    fn default() -> Self {
+        Latencies { counts: Box::new([0; BUCKETS]), count: 0, sum: 0, most: 0 }
+    }
+}
+
 impl Latencies {
+    #[inline]
     fn index(ticks: u64) -> usize {
         if ticks < EXACT {
             return ticks as usize;
@@ -36,21 +46,14 @@ impl Latencies {
 
     #[inline]
     pub fn add(&mut self, ticks: u64) {
-        let index = Self::index(ticks);
-        if index >= self.counts.len() {
-            self.counts.resize(index + 1, 0);
-        }
-        self.counts[index] += 1;
+        self.counts[Self::index(ticks).min(BUCKETS - 1)] += 1;
         self.count += 1;
-        self.sum += u128::from(ticks);
+        self.sum += ticks;
         self.most = self.most.max(ticks);
     }
 
     pub fn merge(&mut self, other: &Latencies) {
-        if other.counts.len() > self.counts.len() {
-            self.counts.resize(other.counts.len(), 0);
-        }
-        for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
+        for (mine, theirs) in self.counts.iter_mut().zip(other.counts.iter()) {
             *mine += theirs;
         }
         self.count += other.count;
@@ -60,11 +63,11 @@ impl Latencies {
 
     /// Adds `times` what came since `before`.
     pub fn repeat(&mut self, before: &Latencies, times: u64) {
-        for (index, count) in self.counts.iter_mut().enumerate() {
-            *count += (*count - before.counts.get(index).copied().unwrap_or(0)) * times;
+        for (count, then) in self.counts.iter_mut().zip(before.counts.iter()) {
+            *count += (*count - then) * times;
         }
         self.count += (self.count - before.count) * times;
-        self.sum += (self.sum - before.sum) * u128::from(times);
+        self.sum += (self.sum - before.sum) * times;
     }
 
     pub fn mean_ticks(&self) -> f64 {
@@ -205,40 +208,46 @@ impl Statistics {
     ) {
         let (start, end) = data;
         let bus = &mut self.buses[pseudo_channel % 4];
-        if start > bus.end {
-            let gap = start - bus.end;
-            let window = (tick.saturating_sub(gap), tick);
-            let mut rest = gap;
-            let mut charge = |cause: &mut u64, ticks: u64| {
-                let ticks = ticks.min(rest);
-                *cause += ticks;
-                rest -= ticks;
-            };
-            let idle = &mut self.idle;
-            // Before the first tick there is only time to fill: the way from command to data.
-            let empty = overlap(window, bus.empty) + (gap - (window.1 - window.0));
-            charge(&mut idle.no_request, empty);
-            charge(&mut idle.refresh, overlap(window, bus.refresh));
-            if let Opening::At(opened) = opening {
-                charge(&mut idle.row_miss, tick - opened + reopen);
-                charge(&mut idle.bank_conflict, u64::MAX);
-            } else if bus.last != kind as u8 {
-                charge(&mut idle.turnaround, u64::MAX);
-            } else {
-                charge(&mut idle.bank_conflict, u64::MAX);
-            }
-            self.busy_ticks += end - start;
-            bus.end = end;
-        } else if end > bus.end {
-            self.busy_ticks += end - bus.end;
-            bus.end = end;
+        let gap = start.saturating_sub(bus.end);
+        self.busy_ticks += end.saturating_sub(start.max(bus.end));
+        if gap > 0 {
+            let bus = *bus;
+            self.charge(bus, tick, gap, kind, opening, reopen);
         }
+        let bus = &mut self.buses[pseudo_channel % 4];
+        bus.end = bus.end.max(end);
         bus.last = kind as u8;
         bus.queued -= 1;
         if bus.queued == 0 {
             bus.empty = (tick, u64::MAX);
         }
         self.end = self.end.max(end);
+    }
+
+    /// Charges the `gap` before the data of a burst to its causes: first the time without requests, then that of a
+    /// refresh, the rest to what held up this burst.
+    #[inline(never)]
+    fn charge(&mut self, bus: Bus, tick: u64, gap: u64, kind: Kind, opening: Opening, reopen: u64) {
+        let window = (tick.saturating_sub(gap), tick);
+        let mut rest = gap;
+        let mut charge = |cause: &mut u64, ticks: u64| {
+            let ticks = ticks.min(rest);
+            *cause += ticks;
+            rest -= ticks;
+        };
+        let idle = &mut self.idle;
+        // Before the first tick there is only time to fill: the way from command to data.
+        let empty = overlap(window, bus.empty) + (gap - (window.1 - window.0));
+        charge(&mut idle.no_request, empty);
+        charge(&mut idle.refresh, overlap(window, bus.refresh));
+        if let Opening::At(opened) = opening {
+            charge(&mut idle.row_miss, tick - opened + reopen);
+            charge(&mut idle.bank_conflict, u64::MAX);
+        } else if bus.last != kind as u8 {
+            charge(&mut idle.turnaround, u64::MAX);
+        } else {
+            charge(&mut idle.bank_conflict, u64::MAX);
+        }
     }
 
     /// Starts counting afresh at `tick`, in the middle of things.

@@ -26,6 +26,7 @@ pub enum Each<'a, T> {
 }
 
 impl<T: Copy> Each<'_, T> {
+    #[inline]
     fn at(&self, index: u64) -> T {
         match self {
             Each::All(value) => *value,
@@ -122,6 +123,20 @@ impl<'a> Cutter<'a> {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.request == self.requests
+    }
+
+    /// Whether all requests read or all write.
+    pub fn single_kind(&self) -> bool {
+        matches!(self.traffic.writes, Each::All(_))
+    }
+
+    /// Of the next request, which must exist, or of all.
+    #[inline]
+    pub fn kind(&self) -> Kind {
+        match self.traffic.writes {
+            Each::All(write) => Kind::of(write),
+            Each::List(list) => Kind::of(list.get(self.request as usize).copied().unwrap_or(false)),
+        }
     }
 
     pub fn is_timed(&self) -> bool {

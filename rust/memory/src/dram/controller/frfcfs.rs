@@ -21,7 +21,8 @@ struct Active {
     banks: u64,
     kind: [Kind; MOST_BANKS],
     burst: [Burst; MOST_BANKS],
-    arrival: [u64; MOST_BANKS],
+    /// Older first; of the same age, the one opened first.
+    age: [u64; MOST_BANKS],
     opened: [u64; MOST_BANKS],
 }
 
@@ -58,6 +59,7 @@ pub struct Frfcfs {
 }
 
 /// The best of what could go out: the age of the one that goes, and when the others can.
+#[derive(Clone, Copy)]
 struct Choice {
     age: u64,
     bank: usize,
@@ -72,11 +74,17 @@ impl Choice {
         if from > tick {
             self.next = self.next.min(from);
         } else if age < self.age {
+            if self.found() {
+                self.next = tick + 1;
+            }
             self.age = age;
             self.bank = bank;
+        } else {
+            self.next = tick + 1;
         }
     }
 
+    #[inline]
     fn found(&self) -> bool {
         self.age != NEVER
     }
@@ -99,7 +107,7 @@ impl Frfcfs {
                 banks: 0,
                 kind: [Kind::Read; MOST_BANKS],
                 burst: [Burst::default(); MOST_BANKS],
-                arrival: [0; MOST_BANKS],
+                age: [0; MOST_BANKS],
                 opened: [0; MOST_BANKS],
             },
             orders: VecDeque::new(),
@@ -157,16 +165,18 @@ impl Frfcfs {
     }
 
     /// Sends the column command of the oldest ready request whose row was opened for it.
+    #[inline]
     fn try_active(&mut self, tick: u64) -> bool {
         let mut choice = NOBODY;
-        let mut banks = self.active.banks;
-        while banks != 0 {
-            let bank = banks.trailing_zeros() as usize;
-            banks &= banks - 1;
-            let from = self.device.banks.column_from(self.active.kind[bank], bank).max(self.device.banks.column_bus);
-            // Older first; of the same age, the one opened first.
-            let waited = (self.active.opened[bank] - self.active.arrival[bank]).min((1 << 20) - 1);
-            choice.consider(tick, from, (self.active.arrival[bank] << 20) | waited, bank);
+        let mut set = self.active.banks;
+        let banks = &self.device.banks;
+        while set != 0 {
+            let bank = set.trailing_zeros() as usize;
+            set &= set - 1;
+            choice.consider(tick, banks.column_from(self.active.kind[bank], bank), self.active.age[bank], bank);
+        }
+        if banks.column_bus > tick {
+            return false;
         }
         self.column_next = self.to_rising(choice.next);
         if !choice.found() {
@@ -175,9 +185,14 @@ impl Frfcfs {
         let bank = choice.bank;
         self.active.banks &= !(1 << bank);
         let (kind, burst) = (self.active.kind[bank], self.active.burst[bank]);
+        let others = choice.next;
         self.send_column(tick, kind, &burst, Opening::At(self.active.opened[bank]));
+        if (self.queues[0].hits | self.queues[1].hits) == 0 {
+            // Only those of this list are left; what kept them back then still does.
+            self.column_next = self.column_next.max(self.to_rising(others));
+        }
         // Its bank may be closed from now on.
-        self.row_next = self.row_next.min(tick);
+        self.row_next = self.row_next.min(self.device.banks.precharge_from(bank));
         self.order_next = self.order_next.min(tick);
         true
     }
@@ -191,17 +206,17 @@ impl Frfcfs {
             self.row_changed(bank);
             self.row_next = self.row_next.min(tick + 1);
         }
-        // The earliest that any bus can take the next.
+        // The earliest that a data bus can take the next.
         let banks = &self.device.banks;
-        let mut next = NEVER;
-        for pc in 0..banks.layout.pseudo_channels {
-            let read = banks.rank_column_from(Kind::Read, pc);
-            next = next.min(read.min(banks.rank_column_from(Kind::Write, pc)));
+        let mut next = banks.column_bus;
+        if banks.layout.pseudo_channels == 1 {
+            let read = banks.rank_column_from(Kind::Read, 0);
+            next = next.max(read.min(banks.rank_column_from(Kind::Write, 0)));
         }
-        self.column_next = self.to_rising(next.max(banks.column_bus));
+        self.column_next = self.to_rising(next);
     }
 
-    /// The oldest ready hit of the queue whose turn it is.
+    /// The oldest ready hit of the queue whose turn it is; the column bus is free.
     #[inline]
     fn choose_hit(&self, tick: u64) -> Choice {
         let mode = self.mode();
@@ -209,11 +224,11 @@ impl Frfcfs {
         let mut choice = NOBODY;
         let banks = &self.device.banks;
         for pc in 0..banks.layout.pseudo_channels {
-            let mut hits = queue.hits & banks.layout.pseudo_channel_banks[pc];
+            let mut hits = queue.hits & banks.layout.pseudo_channel_banks[pc % MOST_BANKS];
             if hits == 0 {
                 continue;
             }
-            let least = banks.rank_column_from(mode, pc).max(banks.column_bus);
+            let least = banks.rank_column_from(mode, pc);
             if least > tick {
                 choice.next = choice.next.min(least);
                 continue;
@@ -221,10 +236,7 @@ impl Frfcfs {
             while hits != 0 {
                 let bank = hits.trailing_zeros() as usize;
                 hits &= hits - 1;
-                let age = queue.hit_order[bank];
-                if age < choice.age {
-                    choice.consider(tick, banks.column_from(mode, bank), age, bank);
-                }
+                choice.consider(tick, banks.column_from(mode, bank), queue.hit_order[bank], bank);
             }
         }
         choice
@@ -233,47 +245,47 @@ impl Frfcfs {
     fn take_hit(&mut self, tick: u64, bank: usize) {
         let mode = self.mode();
         let queue = &mut self.queues[mode as usize];
-        let closers = queue.closers;
         let (burst, _) = queue.take_hit(bank);
-        if queue.closers != closers {
-            self.row_next = self.row_next.min(tick);
-        }
         self.send_column(tick, mode, &burst, Opening::Hit);
+        if self.queues[mode as usize].closers >> bank & 1 == 1 {
+            self.row_next = self.row_next.min(self.device.banks.precharge_from(bank));
+        }
     }
 
-    /// The oldest ready activate or precharge that the queue whose turn it is asks for.
+    /// The oldest ready activate or precharge that the queue whose turn it is asks for; the row bus is free.
+    #[inline]
     fn choose_row(&self, tick: u64) -> Choice {
         let queue = &self.queues[self.mode() as usize];
         let banks = &self.device.banks;
         let mut choice = NOBODY;
-        let bus = banks.row_bus;
+        let openers = queue.waiting & !banks.open;
+        let closers = queue.closers & !self.active.banks;
         let rising = self.is_rising(tick);
-        let mut openers = queue.waiting & !banks.open;
-        while openers != 0 {
-            let bank = openers.trailing_zeros() as usize;
-            openers &= openers - 1;
-            let age = queue.head_order[bank];
-            if age < choice.age {
-                let from = self.to_rising(banks.activate_from(bank).max(bus));
-                if rising || from > tick {
-                    choice.consider(tick, from, age, bank);
-                } else {
-                    choice.next = choice.next.min(tick + 1);
-                }
+        for unit in 0..banks.layout.units {
+            let scope = banks.layout.unit_banks[unit % MOST_BANKS];
+            let mut set = openers & scope;
+            let least = banks.unit_act_ok[unit % MOST_BANKS];
+            if set != 0 && (least > tick || !rising) {
+                choice.next = choice.next.min(self.to_rising(least.max(tick + 1)));
+                set = 0;
             }
-        }
-        let mut closers = queue.closers & !self.active.banks;
-        while closers != 0 {
-            let bank = closers.trailing_zeros() as usize;
-            closers &= closers - 1;
-            let age = queue.closer_order[bank];
-            if age < choice.age {
-                let from = banks.precharge_from(bank).max(bus);
-                if from <= tick && !rising && !self.may_close_falling(tick, bank) {
-                    choice.next = choice.next.min(tick + 1);
-                } else {
-                    choice.consider(tick, from, age, bank);
-                }
+            while set != 0 {
+                let bank = set.trailing_zeros() as usize;
+                set &= set - 1;
+                choice.consider(tick, banks.activate_from(bank), queue.head_order[bank], bank);
+            }
+            let mut set = closers & scope;
+            let least = banks.unit_pre_ok[unit % MOST_BANKS];
+            if set != 0 && least > tick {
+                choice.next = choice.next.min(least);
+                set = 0;
+            }
+            while set != 0 {
+                let bank = set.trailing_zeros() as usize;
+                set &= set - 1;
+                let from = banks.precharge_from(bank);
+                let late = !rising && from <= tick && !self.may_close_falling(tick, bank);
+                choice.consider(tick, if late { tick + 1 } else { from }, queue.closer_order[bank], bank);
             }
         }
         choice
@@ -293,8 +305,10 @@ impl Frfcfs {
     }
 
     /// Opens the row of the bank's oldest request, or closes what is open.
-    fn send_row(&mut self, tick: u64, bank: usize) {
-        let mode = self.mode();
+    fn send_row(&mut self, tick: u64, choice: Choice) {
+        let (mode, bank) = (self.mode(), choice.bank);
+        // Others as they stand, and what this command makes possible.
+        let mut next = choice.next;
         let pc = self.device.banks.layout.pseudo_channel_of[bank];
         if self.device.banks.open >> bank & 1 == 0 {
             let (burst, arrival) = self.queues[mode as usize].take_head(bank);
@@ -303,7 +317,7 @@ impl Frfcfs {
             self.active.banks |= 1 << bank;
             self.active.kind[bank] = mode;
             self.active.burst[bank] = burst;
-            self.active.arrival[bank] = arrival;
+            self.active.age[bank] = (arrival << 20) | (tick - arrival).min((1 << 20) - 1);
             self.active.opened[bank] = tick;
             let ready = self.device.banks.column_ok[0][bank].min(self.device.banks.column_ok[1][bank]);
             self.column_next = self.column_next.min(self.to_rising(ready));
@@ -314,8 +328,9 @@ impl Frfcfs {
             self.row_changed(bank);
             let ticks = self.device.banks.rules.pre_ticks;
             self.record_rising(tick, pc, Some(bank), ticks);
+            next = next.min(self.device.banks.activate_from(bank));
         }
-        self.row_next = self.device.banks.row_bus;
+        self.row_next = next.max(self.device.banks.row_bus);
     }
 
     /// Sends what the oldest refresh owed needs next. Orders wait in line: one at a time.
@@ -420,13 +435,15 @@ impl Frfcfs {
             if hit.found() {
                 self.column_next = tick + 1;
             }
-            self.send_row(tick, row.bank);
+            self.send_row(tick, row);
         }
     }
 
     /// Column commands on a bus of their own.
+    #[inline]
     fn tick_column_bus(&mut self, tick: u64) {
-        let mut due = tick >= self.column_next;
+        let bus = self.device.banks.column_bus;
+        let mut due = tick >= self.column_next && tick >= bus;
         if due && self.try_active(tick) {
             return;
         }
@@ -437,6 +454,10 @@ impl Frfcfs {
         self.set_mode(tick);
         due |= tick >= self.column_next;
         if due {
+            if tick < bus {
+                self.column_next = self.to_rising(bus);
+                return;
+            }
             let hit = self.choose_hit(tick);
             self.column_next = self.to_rising(active_next.min(hit.next));
             if hit.found() {
@@ -445,6 +466,7 @@ impl Frfcfs {
         }
     }
 
+    #[inline]
     fn tick_row_bus(&mut self, tick: u64) {
         if !self.orders.is_empty() {
             self.try_order(tick);
@@ -457,7 +479,7 @@ impl Frfcfs {
         let row = self.choose_row(tick);
         self.row_next = row.next;
         if row.found() {
-            self.send_row(tick, row.bank);
+            self.send_row(tick, row);
         }
     }
 }
@@ -467,6 +489,9 @@ impl Schedule for Frfcfs {
 
     #[inline]
     fn offer(&mut self, tick: u64, kind: Kind, burst: Burst) -> Offer {
+        if self.queues[kind as usize].is_full() {
+            return Offer::Full;
+        }
         let bank = burst.bank as usize % MOST_BANKS;
         let writes = &self.queues[1];
         if writes.waiting >> bank & 1 == 1 && writes.holds(bank, burst.address) {
@@ -474,15 +499,16 @@ impl Schedule for Frfcfs {
             return Offer::Merged(tick + 1);
         }
         let queue = &mut self.queues[kind as usize];
-        if queue.is_full() {
-            return Offer::Full;
-        }
         let (hits, waiting, closers) = (queue.hits, queue.waiting, queue.closers);
         queue.push(burst, tick, self.device.banks.row[bank]);
         if queue.hits != hits {
-            self.column_next = self.column_next.min(tick);
-        } else if queue.closers != closers || (queue.waiting != waiting && self.device.banks.open >> bank & 1 == 0) {
-            self.row_next = self.row_next.min(tick);
+            let from = self.device.banks.column_from(kind, bank);
+            self.column_next = self.column_next.min(self.to_rising(from.max(tick + 1)));
+        } else if queue.closers != closers || queue.waiting != waiting {
+            let banks = &self.device.banks;
+            let closed = banks.open >> bank & 1 == 0;
+            let from = if closed { banks.activate_from(bank) } else { banks.precharge_from(bank) };
+            self.row_next = self.row_next.min(from.max(tick + 1));
         }
         self.device.statistics.arrived(tick, self.device.banks.layout.pseudo_channel_of[bank] as usize);
         Offer::Taken

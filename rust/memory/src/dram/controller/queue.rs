@@ -4,7 +4,9 @@
 use crate::dram::banks::{CLOSED, MOST_BANKS};
 
 /// No slot.
-pub const NONE: u16 = u16::MAX;
+const NONE: u16 = u16::MAX;
+/// Slots of a queue, at most; a fixed number spares a check at each access.
+pub const MOST_SLOTS: usize = 1024;
 
 /// A burst on its way through the controller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,8 +50,10 @@ const EMPTY: Line = Line { head: NONE, tail: NONE, hit: NONE, miss: NONE };
 /// A bounded queue of one kind of request.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    slots: Vec<Slot>,
+    slots: Box<[Slot; MOST_SLOTS]>,
+    /// Unused slots, the last ones first to go.
     free: Vec<u16>,
+    capacity: usize,
     lines: [Line; MOST_BANKS],
     order: u64,
     /// Whether a younger miss must leave a row open that an older request hits.
@@ -69,8 +73,9 @@ impl Queue {
     pub fn new(capacity: usize, protect_hits: bool) -> Self {
         let slot = Slot { burst: Burst::default(), order: 0, arrival: 0, next: NONE, last: NONE };
         Queue {
-            slots: vec![slot; capacity],
-            free: (0..capacity as u16).rev().collect(),
+            slots: Box::new([slot; MOST_SLOTS]),
+            capacity: capacity.min(MOST_SLOTS),
+            free: (0..capacity.min(MOST_SLOTS) as u16).rev().collect(),
             lines: [EMPTY; MOST_BANKS],
             order: 0,
             protect_hits,
@@ -84,18 +89,23 @@ impl Queue {
     }
 
     #[inline]
+    fn slot(&self, at: u16) -> &Slot {
+        &self.slots[at as usize % MOST_SLOTS]
+    }
+
+    #[inline]
+    fn slot_mut(&mut self, at: u16) -> &mut Slot {
+        &mut self.slots[at as usize % MOST_SLOTS]
+    }
+
+    #[inline]
     pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.capacity - self.free.len()
     }
 
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.waiting == 0
-    }
-
-    #[inline]
-    pub fn capacity(&self) -> usize {
-        self.slots.len()
     }
 
     #[inline]
@@ -105,15 +115,14 @@ impl Queue {
 
     /// Whether a request of this bank and address waits.
     pub fn holds(&self, bank: usize, address: u64) -> bool {
-        self.line(bank).any(|at| self.slots[at as usize].burst.address == address)
+        self.line(bank).any(|at| self.slot(at).burst.address == address)
     }
 
     fn line(&self, bank: usize) -> impl Iterator<Item = u16> + '_ {
         let mut at = self.lines[bank % MOST_BANKS].head;
         std::iter::from_fn(move || {
-            let now = at;
-            let slot = self.slots.get(now as usize)?;
-            at = slot.next;
+            let now = (at != NONE).then_some(at)?;
+            at = self.slot(now).next;
             Some(now)
         })
     }
@@ -123,19 +132,19 @@ impl Queue {
     pub fn push(&mut self, burst: Burst, arrival: u64, row: u32) {
         let Some(at) = self.free.pop() else { return };
         let bank = burst.bank as usize % MOST_BANKS;
-        let line = &mut self.lines[bank];
         let order = self.order;
         self.order += 1;
-        let last = line.tail;
-        line.tail = at;
+        let last = self.lines[bank].tail;
         if last == NONE {
-            line.head = at;
+            self.lines[bank].head = at;
             self.head_order[bank] = order;
             self.waiting |= 1 << bank;
         } else {
-            self.slots[last as usize].next = at;
+            self.slot_mut(last).next = at;
         }
-        self.slots[at as usize] = Slot { burst, order, arrival, next: NONE, last };
+        *self.slot_mut(at) = Slot { burst, order, arrival, next: NONE, last };
+        let line = &mut self.lines[bank];
+        line.tail = at;
         if burst.row == row {
             if line.hit == NONE {
                 line.hit = at;
@@ -151,22 +160,21 @@ impl Queue {
     /// Takes the slot out of its bank's list and returns what it held.
     #[inline]
     fn unlink(&mut self, bank: usize, at: u16) -> (Burst, u64) {
-        let Slot { burst, arrival, next, last, .. } = self.slots[at as usize];
-        let line = &mut self.lines[bank];
+        let Slot { burst, arrival, next, last, .. } = *self.slot(at);
         if last == NONE {
-            line.head = next;
+            self.lines[bank].head = next;
             if next == NONE {
                 self.waiting &= !(1 << bank);
             } else {
-                self.head_order[bank] = self.slots[next as usize].order;
+                self.head_order[bank] = self.slot(next).order;
             }
         } else {
-            self.slots[last as usize].next = next;
+            self.slot_mut(last).next = next;
         }
         if next == NONE {
-            line.tail = last;
+            self.lines[bank].tail = last;
         } else {
-            self.slots[next as usize].last = last;
+            self.slot_mut(next).last = last;
         }
         self.free.push(at);
         (burst, arrival)
@@ -177,11 +185,11 @@ impl Queue {
     pub fn take_hit(&mut self, bank: usize) -> (Burst, u64) {
         let bank = bank % MOST_BANKS;
         let at = self.lines[bank].hit;
-        let row = self.slots[at as usize].burst.row;
-        let mut next = self.slots[at as usize].next;
+        let row = self.slot(at).burst.row;
+        let mut next = self.slot(at).next;
         let taken = self.unlink(bank, at);
-        while next != NONE && self.slots[next as usize].burst.row != row {
-            next = self.slots[next as usize].next;
+        while next != NONE && self.slot(next).burst.row != row {
+            next = self.slot(next).next;
         }
         self.set_hit(bank, next);
         if self.lines[bank].miss != NONE {
@@ -199,7 +207,8 @@ impl Queue {
 
     /// Row and request of the oldest request of a bank.
     pub fn head(&self, bank: usize) -> Option<&Burst> {
-        self.slots.get(self.lines[bank % MOST_BANKS].head as usize).map(|slot| &slot.burst)
+        let head = self.lines[bank % MOST_BANKS].head;
+        (head != NONE).then(|| &self.slot(head).burst)
     }
 
     /// The bank now has `row` open, or `CLOSED`.
@@ -208,7 +217,7 @@ impl Queue {
         let (mut hit, mut miss) = (NONE, NONE);
         let mut at = self.lines[bank].head;
         while row != CLOSED && at != NONE && (hit == NONE || miss == NONE) {
-            let slot = &self.slots[at as usize];
+            let slot = self.slot(at);
             let first = if slot.burst.row == row { &mut hit } else { &mut miss };
             if *first == NONE {
                 *first = at;
@@ -227,19 +236,17 @@ impl Queue {
             self.hits &= !(1 << bank);
         } else {
             self.hits |= 1 << bank;
-            self.hit_order[bank] = self.slots[at as usize].order;
+            self.hit_order[bank] = self.slot(at).order;
         }
     }
 
     fn update_closer(&mut self, bank: usize) {
         let Line { hit, miss, .. } = self.lines[bank];
-        let may_close = miss != NONE
-            && (!self.protect_hits
-                || hit == NONE
-                || self.slots[miss as usize].arrival < self.slots[hit as usize].arrival);
+        let may_close =
+            miss != NONE && (!self.protect_hits || hit == NONE || self.slot(miss).arrival < self.slot(hit).arrival);
         if may_close {
             self.closers |= 1 << bank;
-            self.closer_order[bank] = self.slots[miss as usize].order;
+            self.closer_order[bank] = self.slot(miss).order;
         } else {
             self.closers &= !(1 << bank);
         }
