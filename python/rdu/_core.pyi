@@ -12,7 +12,9 @@ __all__ = [
     "Kernel",
     "Recording",
     "Session",
+    "Sram",
     "StreamProgram",
+    "allocate_sram",
     "analyse",
     "build_profile",
     "capacities",
@@ -186,3 +188,25 @@ class Dram:
         asked: ReplayAsked,
     ) -> ReplayMade: ...
     def replay_pattern(self, pattern: tuple[int, int, int, int, bool], asked: ReplayAsked) -> ReplayMade: ...
+
+# Addresses of gathered lanes, or None; then base, stride and lanes; bytes of an element; bytes of a skewed row.
+_Access = tuple[Sequence[int] | None, int, int, int, int, int | None]
+
+@final
+class Sram:
+    """One PMU, checked."""
+
+    def __new__(
+        cls, name: str, sizes: tuple[int, int, int, int, int, int, int], dual_port: bool, address_per_lane: bool
+    ) -> Self: ...
+    def cost(self, asked: _Access, write: bool) -> tuple[int, int, int, int, int, int]: ...
+    def bank_words(self, asked: _Access) -> list[int]: ...
+    def pair(self, write: _Access, read: _Access) -> tuple[int, int]: ...
+    def ping_pong(
+        self, write: _Access, read: _Access, counts: tuple[int, int, int, int]
+    ) -> tuple[int, int, int, int, int, int, int]: ...
+    def transpose(self, shape: tuple[int, int, int, int, int], row_bytes: int | None) -> tuple[int, int, int]: ...
+
+def allocate_sram(
+    buffers: Sequence[tuple[str, int, int, int, int]], capacity_bytes: int, pmus: int, split_bytes: int | None
+) -> tuple[list[tuple[int, int, int, int]], int, int, list[int]]: ...

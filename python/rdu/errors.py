@@ -43,6 +43,41 @@ class CompileError(RduError, ValueError):
     """A graph that does not fit the machine, or that no pass can map."""
 
 
+class SramFullError(CompileError):
+    """Buffers that do not fit into tile SRAM.
+
+    Attributes
+    ----------
+    buffer : str
+        The buffer that found no place.
+    needed_bytes, free_bytes, step : int
+        Its bytes, the bytes free in all PMUs at the step of its life at which least is free, and that step.
+    holders : list of (str, int)
+        The buffers that hold the rest at that step, and their bytes, most first.
+    fits : dict
+        What would fit, each tried: ``capacity_bytes`` of a PMU, ``pmus``, ``split`` (True), ``shrink_bytes`` (the most
+        this buffer may have), ``shorten`` (a holder and the step of its last use). A key is missing where nothing helps.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        buffer: str,
+        needed_bytes: int,
+        free_bytes: int,
+        step: int,
+        holders: list[tuple[str, int]],
+        fits: dict[str, int | bool | tuple[str, int]],
+    ) -> None:
+        super().__init__(message)
+        self.buffer = buffer
+        self.needed_bytes = needed_bytes
+        self.free_bytes = free_bytes
+        self.step = step
+        self.holders = holders
+        self.fits = fits
+
+
 class RequestError(RduError, ValueError):
     """A prompt, token or sampling parameter that the model cannot take."""
 

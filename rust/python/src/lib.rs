@@ -6,6 +6,7 @@ mod errors;
 mod image;
 mod profile;
 mod session;
+mod sram;
 mod stream_columns;
 mod stream_description;
 mod stream_function;
@@ -23,5 +24,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     image::register(module)?;
     profile::register(module)?;
     session::register(module)?;
+    sram::register(module)?;
     stream_program::register(module)
 }
