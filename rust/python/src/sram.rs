@@ -178,12 +178,11 @@ fn refuse(py: Python<'_>, error: AllocationError) -> PyErr {
     let message = error.to_string();
     match error {
         AllocationError::Full(full) => {
-            let fits = full.remedies;
-            let remedies = (fits.capacity_bytes, fits.pmus, fits.split, fits.shrink_bytes, fits.shorten);
-            FULL.raise(
-                py,
-                (message, full.buffer, full.needed_bytes, full.free_bytes, full.step, full.holders, remedies),
-            )
+            let fits = match remedies(py, full.remedies) {
+                Ok(fits) => fits,
+                Err(error) => return error,
+            };
+            FULL.raise(py, (message, full.buffer, full.needed_bytes, full.free_bytes, full.step, full.holders, fits))
         }
         AllocationError::Interrupted => PyKeyboardInterrupt::new_err(message),
         AllocationError::Buffer { .. } | AllocationError::Twice { .. } | AllocationError::Space { .. } => {
