@@ -158,6 +158,9 @@ impl Banks {
     /// The earliest any column command of `kind` can start in a pseudo channel, as far as its ranks go.
     #[inline]
     pub fn rank_column_from(&self, kind: Kind, pseudo_channel: usize) -> u64 {
+        if self.ranks_each == 1 {
+            return self.rank_column_ok[kind as usize][pseudo_channel % MOST_BANKS];
+        }
         let first = pseudo_channel * self.ranks_each;
         let mut least = self.rank_column_ok[kind as usize][first % MOST_BANKS];
         for rank in first + 1..first + self.ranks_each {

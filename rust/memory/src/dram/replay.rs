@@ -168,6 +168,8 @@ pub(super) struct Run<'a, S> {
     /// Tick at which counting began.
     pub since: u64,
     pub counting: bool,
+    /// Bursts sent at which `step_plain` looks whether that means anything.
+    mark: u64,
     times: Vec<(u64, u64)>,
 }
 
@@ -204,6 +206,7 @@ impl<'a, S: Schedule> Run<'a, S> {
             before: 0,
             since: 0,
             counting: options.warmup == 0,
+            mark: 0,
             times,
         })
     }
@@ -395,8 +398,7 @@ impl<'a, S: Schedule> Run<'a, S> {
     /// The same as `step` if `is_plain`, without staging. Returns false when all is done.
     #[inline]
     pub fn step_plain(&mut self) -> Result<bool, DramError> {
-        let lane = &mut self.lanes[0];
-        let controller = &mut lane.controller;
+        let controller = &mut self.lanes[0].controller;
         let tick = self.tick;
         let kind = self.cutter.kind();
         for _ in 0..OFFERS {
@@ -410,20 +412,26 @@ impl<'a, S: Schedule> Run<'a, S> {
         }
         if controller.next() <= tick {
             controller.tick(tick);
-            let sent: u64 = controller.device().statistics.bursts[kind as usize];
-            if !self.counting && sent >= self.options.warmup {
-                self.start_counting();
-            } else {
-                let all = self.counting && self.options.measured.is_some_and(|measured| sent >= measured);
-                if all || (self.cutter.is_empty() && self.before + sent == self.cut) {
-                    return Ok(false);
-                }
-            }
         }
-        let controller = &self.lanes[0].controller;
         let more = controller.has_room(kind) && !self.cutter.is_empty();
         self.tick = if more { tick + 1 } else { controller.next().max(tick + 1) };
+        let sent = controller.device().statistics.bursts[kind as usize];
+        if sent >= self.mark || self.cutter.is_empty() {
+            return Ok(self.pass_mark(sent));
+        }
         Ok(true)
+    }
+
+    /// Called when the bursts sent may mean something: counting begins, or all is done.
+    fn pass_mark(&mut self, mut sent: u64) -> bool {
+        if !self.counting && sent >= self.options.warmup {
+            self.start_counting();
+            sent = 0;
+        }
+        let goal = if self.counting { self.options.measured.unwrap_or(u64::MAX) } else { self.options.warmup };
+        let end = if self.cutter.is_empty() { self.cut - self.before } else { u64::MAX };
+        self.mark = goal;
+        !(self.counting && sent >= goal || sent == end)
     }
 
     pub fn play(mut self, stop: &dyn Fn() -> bool) -> Result<Replay, DramError> {

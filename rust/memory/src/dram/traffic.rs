@@ -150,39 +150,40 @@ impl<'a> Cutter<'a> {
         Some(fs.div_ceil(u128::from(self.tick_fs)).min(u128::from(u64::MAX / 4)) as u64)
     }
 
-    /// Opens the next request.
+    /// Opens the next request, which must exist.
     #[inline]
     fn open(&mut self) -> Result<(), DramError> {
         let request = self.request;
         let address = match self.traffic.addresses {
-            Addresses::List(list) => list[request as usize],
+            Addresses::List(list) => list.get(request as usize).copied().unwrap_or(u64::MAX),
             Addresses::Pattern { start, stride, .. } => start.saturating_add(stride.saturating_mul(request)),
         };
         let bytes = self.traffic.bytes.at(request);
-        let end = address.checked_add(bytes).filter(|&end| end <= self.capacity_bytes);
-        match end {
-            _ if bytes == 0 => Err(DramError::Empty { request, address }),
-            None => Err(DramError::Outside {
-                device: self.device.to_owned(),
-                request,
-                address,
-                end: u128::from(address) + u128::from(bytes),
-                capacity_bytes: self.capacity_bytes,
-            }),
-            Some(end) => {
-                (self.address, self.end) = (address, end);
-                Ok(())
-            }
+        let end = address.saturating_add(bytes);
+        if bytes == 0 || end > self.capacity_bytes {
+            return Err(self.refuse(request, address, bytes));
         }
+        (self.address, self.end) = (address, end);
+        Ok(())
+    }
+
+    #[cold]
+    fn refuse(&self, request: u64, address: u64, bytes: u64) -> DramError {
+        if bytes == 0 {
+            return DramError::Empty { request, address };
+        }
+        let end = u128::from(address) + u128::from(bytes);
+        let (device, capacity_bytes) = (self.device.to_owned(), self.capacity_bytes);
+        DramError::Outside { device, request, address, end, capacity_bytes }
     }
 
     /// The next burst; its `since` is left at 0.
     #[inline]
     pub fn cut(&mut self) -> Result<Option<Piece>, DramError> {
-        if self.request == self.requests {
-            return Ok(None);
-        }
         if self.address == self.end {
+            if self.request == self.requests {
+                return Ok(None);
+            }
             self.open()?;
         }
         let id = self.request;
@@ -190,10 +191,8 @@ impl<'a> Cutter<'a> {
         let next = ((address | (self.burst_bytes - 1)) + 1).min(self.end);
         let bytes = (next - address) as u16;
         self.address = next;
-        let kind = Kind::of(self.traffic.writes.at(id));
-        if next == self.end {
-            self.request += 1;
-        }
+        let kind = self.kind();
+        self.request += u64::from(next == self.end);
         let (channel, local) = self.map.channel(address);
         let (bank, row) = self.map.bank_row(local);
         let burst = Burst { id, address: local, row, bank: bank as u8, bytes, since: 0 };

@@ -52,6 +52,9 @@ pub struct Frfcfs {
     row_next: u64,
     order_next: u64,
     clock: u64,
+    /// The next tick at which any of this, or the calendar, has something to do.
+    due: u64,
+    refresh_next: u64,
     one_bus: bool,
     half_ticks: bool,
     close_page: bool,
@@ -116,6 +119,8 @@ impl Frfcfs {
             row_next: NEVER,
             order_next: NEVER,
             clock: 0,
+            due: 1,
+            refresh_next: 0,
             one_bus: !commands.row_bus,
             half_ticks: commands.ticks_per_clock == 2,
             close_page: c.page == Page::Closed,
@@ -197,7 +202,7 @@ impl Frfcfs {
         true
     }
 
-    #[inline]
+    #[inline(always)]
     fn send_column(&mut self, tick: u64, kind: Kind, burst: &Burst, opening: Opening) {
         let bank = burst.bank as usize;
         let close = self.close_page && (self.queues[0].hits | self.queues[1].hits) >> bank & 1 == 0;
@@ -242,6 +247,7 @@ impl Frfcfs {
         choice
     }
 
+    #[inline]
     fn take_hit(&mut self, tick: u64, bank: usize) {
         let mode = self.mode();
         let queue = &mut self.queues[mode as usize];
@@ -403,6 +409,34 @@ impl Frfcfs {
         true
     }
 
+    /// Asks the calendar.
+    #[cold]
+    fn owe(&mut self, tick: u64) {
+        if tick >= self.device.refresher.next() {
+            if self.orders.is_empty() {
+                self.owed_since = tick;
+            }
+            self.device.refresher.tick(tick, &mut self.orders);
+            self.order_next = self.order_next.min(tick);
+        }
+        self.refresh_next = self.device.refresher.next();
+    }
+
+    #[inline]
+    fn next_due(&self) -> u64 {
+        let after = self.clock + 1;
+        let mut next = self.column_next.max(self.to_rising(after)).min(self.refresh_next);
+        if self.orders.is_empty() {
+            next = next.min(self.row_next);
+            if self.mode_wanted() != self.writing {
+                return after;
+            }
+        } else {
+            next = next.min(self.order_next);
+        }
+        next.max(after)
+    }
+
     /// One command a tick, whatever its sort.
     fn tick_one_bus(&mut self, tick: u64) {
         let mut column_due = tick >= self.column_next;
@@ -504,11 +538,16 @@ impl Schedule for Frfcfs {
         if queue.hits != hits {
             let from = self.device.banks.column_from(kind, bank);
             self.column_next = self.column_next.min(self.to_rising(from.max(tick + 1)));
+            self.due = self.due.min(self.column_next);
         } else if queue.closers != closers || queue.waiting != waiting {
             let banks = &self.device.banks;
             let closed = banks.open >> bank & 1 == 0;
             let from = if closed { banks.activate_from(bank) } else { banks.precharge_from(bank) };
             self.row_next = self.row_next.min(from.max(tick + 1));
+            self.due = self.due.min(self.row_next);
+        }
+        if kind != self.mode() && self.orders.is_empty() && self.mode_wanted() != self.writing {
+            self.due = self.due.min(tick + 1);
         }
         self.device.statistics.arrived(tick, self.device.banks.layout.pseudo_channel_of[bank] as usize);
         Offer::Taken
@@ -522,12 +561,8 @@ impl Schedule for Frfcfs {
     #[inline]
     fn tick(&mut self, tick: u64) {
         self.clock = tick;
-        if tick >= self.device.refresher.next() {
-            if self.orders.is_empty() {
-                self.owed_since = tick;
-            }
-            self.device.refresher.tick(tick, &mut self.orders);
-            self.order_next = self.order_next.min(tick);
+        if tick >= self.refresh_next {
+            self.owe(tick);
         }
         if self.one_bus {
             self.tick_one_bus(tick);
@@ -537,21 +572,12 @@ impl Schedule for Frfcfs {
             }
             self.tick_row_bus(tick);
         }
+        self.due = self.next_due();
     }
 
     #[inline]
     fn next(&self) -> u64 {
-        let after = self.clock + 1;
-        let mut next = self.column_next.max(self.to_rising(after));
-        if self.orders.is_empty() {
-            next = next.min(self.row_next);
-            if self.mode_wanted() != self.writing {
-                return after;
-            }
-        } else {
-            next = next.min(self.order_next);
-        }
-        next.min(self.device.refresher.next()).max(after)
+        self.due
     }
 
     fn device(&self) -> &Device {

@@ -1,7 +1,7 @@
 //! The device as a controller sees it: commands go out here, and are counted, traced and answered.
 
 use super::queue::Burst;
-use crate::dram::banks::{Banks, CLOSED};
+use crate::dram::banks::{Banks, CLOSED, MOST_BANKS};
 use crate::dram::command::{Command, Kind};
 use crate::dram::config::Config;
 use crate::dram::map::AddressMap;
@@ -48,25 +48,31 @@ impl Device {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn record(&mut self, tick: u64, command: Command, bank: usize, row: u32, address: Option<u64>) {
         self.statistics.commands[command as usize] += 1;
-        if let Some(trace) = &mut self.trace {
-            let layout = &self.banks.layout;
-            let each = layout.banks / layout.groups.max(1);
-            let (group, rank, pc) = (layout.group_of[bank], layout.rank_of[bank], layout.pseudo_channel_of[bank]);
-            trace.push(Issued {
-                tick,
-                command,
-                channel: self.channel,
-                pseudo_channel: pc,
-                rank: rank % (layout.ranks / layout.pseudo_channels) as u8,
-                bank_group: group % (layout.groups / layout.ranks) as u8,
-                bank: (bank % each) as u8,
-                row: if row == CLOSED { 0 } else { row },
-                column: address.map_or(0, |address| self.map.column(address)),
-            });
+        if self.trace.is_some() {
+            self.keep(tick, command, bank, row, address);
         }
+    }
+
+    #[cold]
+    fn keep(&mut self, tick: u64, command: Command, bank: usize, row: u32, address: Option<u64>) {
+        let layout = &self.banks.layout;
+        let each = layout.banks / layout.groups.max(1);
+        let (group, rank, pc) = (layout.group_of[bank], layout.rank_of[bank], layout.pseudo_channel_of[bank]);
+        let issued = Issued {
+            tick,
+            command,
+            channel: self.channel,
+            pseudo_channel: pc,
+            rank: rank % (layout.ranks / layout.pseudo_channels) as u8,
+            bank_group: group % (layout.groups / layout.ranks) as u8,
+            bank: (bank % each) as u8,
+            row: if row == CLOSED { 0 } else { row },
+            column: address.map_or(0, |address| self.map.column(address)),
+        };
+        self.trace.iter_mut().for_each(|trace| trace.push(issued));
     }
 
     pub fn activate(&mut self, tick: u64, bank: usize, row: u32) {
@@ -102,9 +108,9 @@ impl Device {
     }
 
     /// Sends the column command of `burst` and answers it.
-    #[inline]
+    #[inline(always)]
     pub fn column(&mut self, tick: u64, kind: Kind, burst: &Burst, opening: Opening, hit: bool, close: bool) {
-        let bank = burst.bank as usize;
+        let bank = burst.bank as usize % MOST_BANKS;
         let command = match (kind, close) {
             (Kind::Read, false) => Command::Read,
             (Kind::Read, true) => Command::ReadClose,
@@ -117,7 +123,7 @@ impl Device {
         let start = tick + rules.data_start[kind as usize];
         let end = start + rules.burst_ticks;
         let statistics = &mut self.statistics;
-        let pc = self.banks.layout.pseudo_channel_of[bank % 64] as usize;
+        let pc = self.banks.layout.pseudo_channel_of[bank] as usize;
         statistics.burst(tick, kind, pc, (start, end), opening, rules.pre_act);
         statistics.bursts[kind as usize] += 1;
         statistics.bytes[kind as usize] += u64::from(burst.bytes);

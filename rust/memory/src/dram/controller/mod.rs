@@ -32,7 +32,7 @@ pub trait Schedule {
 
     fn tick(&mut self, tick: u64);
 
-    /// The earliest tick after the last at which anything can happen if nothing is offered.
+    /// The earliest tick after the last at which anything can happen if nothing more is offered.
     fn next(&self) -> u64;
 
     fn device(&self) -> &Device;

@@ -51,8 +51,9 @@ const EMPTY: Line = Line { head: NONE, tail: NONE, hit: NONE, miss: NONE };
 #[derive(Clone, Debug)]
 pub struct Queue {
     slots: Box<[Slot; MOST_SLOTS]>,
-    /// Unused slots, the last ones first to go.
-    free: Vec<u16>,
+    /// Unused slots, the last of `free_count` first to go.
+    free: Box<[u16; MOST_SLOTS]>,
+    free_count: usize,
     capacity: usize,
     lines: [Line; MOST_BANKS],
     order: u64,
@@ -75,7 +76,8 @@ impl Queue {
         Queue {
             slots: Box::new([slot; MOST_SLOTS]),
             capacity: capacity.min(MOST_SLOTS),
-            free: (0..capacity.min(MOST_SLOTS) as u16).rev().collect(),
+            free: Box::new(std::array::from_fn(|at| at as u16)),
+            free_count: capacity.min(MOST_SLOTS),
             lines: [EMPTY; MOST_BANKS],
             order: 0,
             protect_hits,
@@ -100,7 +102,7 @@ impl Queue {
 
     #[inline]
     pub fn len(&self) -> usize {
-        self.capacity - self.free.len()
+        self.capacity - self.free_count
     }
 
     #[inline]
@@ -110,7 +112,7 @@ impl Queue {
 
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.free.is_empty()
+        self.free_count == 0
     }
 
     /// Whether a request of this bank and address waits.
@@ -130,7 +132,11 @@ impl Queue {
     /// Adds a request that came at `arrival`, the bank's open row being `row`. The queue must not be full.
     #[inline]
     pub fn push(&mut self, burst: Burst, arrival: u64, row: u32) {
-        let Some(at) = self.free.pop() else { return };
+        if self.free_count == 0 {
+            return;
+        }
+        self.free_count -= 1;
+        let at = self.free[self.free_count % MOST_SLOTS];
         let bank = burst.bank as usize % MOST_BANKS;
         let order = self.order;
         self.order += 1;
@@ -176,7 +182,8 @@ impl Queue {
         } else {
             self.slot_mut(next).last = last;
         }
-        self.free.push(at);
+        self.free[self.free_count % MOST_SLOTS] = at;
+        self.free_count += 1;
         (burst, arrival)
     }
 
@@ -188,6 +195,7 @@ impl Queue {
         let row = self.slot(at).burst.row;
         let mut next = self.slot(at).next;
         let taken = self.unlink(bank, at);
+        // The next of the same row: in a stream, the very next.
         while next != NONE && self.slot(next).burst.row != row {
             next = self.slot(next).next;
         }
