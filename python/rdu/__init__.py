@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rdu.machine import Machine as Machine
     from rdu.machine import machine as machine
     from rdu.memory import Dram as Dram
+    from rdu.memory import Sram as Sram
     from rdu.models import pull as pull
     from rdu.program import Program as Program
     from rdu.run import Run as Run
@@ -35,6 +36,7 @@ __all__ = [
     "Program",
     "RduError",
     "Run",
+    "Sram",
     "TraceWindow",
     "__version__",
     "compile",
@@ -55,6 +57,7 @@ _HOMES = {
     "Program": "program",
     "RduError": "errors",
     "Run": "run",
+    "Sram": "memory",
     "TraceWindow": "builder",
     "compile": "api",
     "load": "api",

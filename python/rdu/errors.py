@@ -55,8 +55,8 @@ class SramFullError(CompileError):
     holders : list of (str, int)
         The buffers that hold the rest at that step, and their bytes, most first.
     fits : dict
-        What would fit, each tried: ``capacity_bytes`` of a PMU, ``pmus``, ``split`` (True), ``shrink_bytes`` (the most
-        this buffer may have), ``shorten`` (a holder and the step of its last use). A key is missing where nothing helps.
+        What would fit, each tried: ``capacity_bytes`` of a PMU, ``pmus``, ``split`` (True), ``shrink_bytes`` (the
+        most this buffer may have), ``shorten`` (a holder and its last use then). A key is missing where nothing helps.
     """
 
     def __init__(
