@@ -312,6 +312,15 @@ fn what_did_not_fit_is_told_with_what_would() {
 }
 
 #[test]
+fn what_would_fit_but_found_no_place_is_told_apart() {
+    // Three of 640 in two of 1024: 1920 of 2048 bytes, and none of them can be cut.
+    let buffers = [buffer("a", 640, 0, 9), buffer("b", 640, 0, 9), buffer("c", 640, 0, 9)];
+    let told = full(&buffers, &Space { capacity_bytes: 1024, pmus: 2, split_bytes: None });
+    assert_eq!((told.free_bytes, told.gap_bytes), (768, 384));
+    assert!(told.to_string().contains("1920 bytes are alive together: less than there is, but"), "{told}");
+}
+
+#[test]
 fn every_advice_holds() {
     let buffers = [buffer("weights", 4096, 0, 9), buffer("scores", 3072, 1, 4), buffer("row", 2048, 3, 6)];
     let advice = full(&buffers, &one(8192)).remedies;
@@ -341,7 +350,9 @@ fn bad_buffers_and_spaces_are_refused_by_name() {
     assert!(wrong(&[good.clone(), good.clone()], &one(64)).contains("two buffers are called \"x\""));
     assert!(wrong(std::slice::from_ref(&good), &one(0)).contains("capacity_bytes is 0"));
     assert!(wrong(std::slice::from_ref(&good), &Space { pmus: 0, ..one(64) }).contains("pmus is 0"));
-    assert!(wrong(&[good.clone()], &Space { split_bytes: Some(3), ..one(64) }).contains("split_bytes is 3"));
+    assert!(
+        wrong(std::slice::from_ref(&good), &Space { split_bytes: Some(3), ..one(64) }).contains("split_bytes is 3")
+    );
     let whole_time = Buffer { first_use: 0, last_use: u64::MAX, ..good };
     assert_eq!(placed(&[whole_time], &one(64)).unwrap().lower_bound_bytes, 64);
     assert!(placed(&[], &one(64)).unwrap().pieces.is_empty());

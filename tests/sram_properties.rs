@@ -31,7 +31,7 @@ fn layout(line: u64) -> impl Strategy<Value = Layout> {
         Just(Layout::Linear),
         (1u64..5).prop_map(move |lines| Layout::Skewed { row_bytes: line * lines }),
         (1..=line)
-            .prop_filter("rows divide a line", move |row| line % row == 0)
+            .prop_filter("rows divide a line", move |row| line.is_multiple_of(*row))
             .prop_map(|row_bytes| Layout::Skewed { row_bytes }),
     ]
 }
@@ -47,7 +47,7 @@ fn access(of: &Description) -> impl Strategy<Value = Access> + use<> {
     ];
     let strided = (element, stride, 1u64..100, any::<bool>(), any::<prop::sample::Index>()).prop_map(
         move |(element, stride, lanes, down, at)| {
-            let lanes = if stride == 0 { lanes } else { lanes.min((capacity - element) / stride + 1) };
+            let lanes = (capacity - element).checked_div(stride).map_or(lanes, |most| lanes.min(most + 1));
             let span = (lanes - 1) * stride + element;
             let base = at.index((capacity - span + 1) as usize) as u64;
             if down {
@@ -199,6 +199,24 @@ proptest! {
     }
 
     #[test]
+    fn sharing_bank_ports_never_helps(
+        (of, write, read) in accessed(), fill in 1u64..8, drain in 1u64..8, blocks in 1u64..6, buffers in 1u64..4
+    ) {
+        let sram = |bank_ports| Sram::new(Description { bank_ports, ..of.clone() }).unwrap();
+        let (two, one) = (sram(BankPorts::ReadAndWrite), sram(BankPorts::Shared));
+        let alone = [two.cost(&write, Port::Write).unwrap().cycles, two.cost(&read, Port::Read).unwrap().cycles];
+        let run = PingPong { write, read, written_vectors: fill, read_vectors: drain, blocks, buffers };
+        let (apart, shared) = (two.ping_pong(&run).unwrap(), one.ping_pong(&run).unwrap());
+        prop_assert!(shared.elapsed_cycles >= apart.elapsed_cycles);
+        for overlap in [apart, shared] {
+            let work = alone[0] * fill * blocks + alone[1] * drain * blocks;
+            prop_assert_eq!(overlap.write_cycles + overlap.read_cycles, work + overlap.contention_cycles);
+            prop_assert_eq!(overlap.elapsed_cycles, overlap.read_cycles + overlap.read_data_cycles);
+            prop_assert!(buffers > 1 || overlap.overlap_cycles == 0);
+        }
+    }
+
+    #[test]
     fn buffers_alive_together_never_overlap((buffers, space) in crowds()) {
         let (least, _) = live_bytes(&buffers);
         let allocation = match allocate(&buffers, &space, &mut || true) {
@@ -216,7 +234,7 @@ proptest! {
         for (at, piece) in allocation.pieces.iter().enumerate() {
             let owner = &buffers[piece.buffer];
             bytes[piece.buffer] += piece.bytes;
-            prop_assert!(piece.offset_bytes % owner.alignment_bytes == 0);
+            prop_assert!(piece.offset_bytes.is_multiple_of(owner.alignment_bytes));
             prop_assert!(piece.offset_bytes + piece.bytes <= allocation.pmu_high_water_bytes[piece.pmu]);
             prop_assert!(allocation.pmu_high_water_bytes[piece.pmu] <= space.capacity_bytes);
             for other in &allocation.pieces[..at] {

@@ -111,6 +111,9 @@ impl fmt::Display for Full {
             write!(f, " and {} more ({rest})", self.holders.len() - LISTED)?;
         }
         write!(f, ". At step {} {} bytes are alive together", self.live_step, self.live_bytes)?;
+        if u128::from(self.live_bytes) <= u128::from(self.capacity_bytes) * u128::from(self.pmus) {
+            write!(f, ": less than there is, but no placement was found in time that leaves no room unused")?;
+        }
         let remedies = &self.remedies;
         let fits = [
             remedies.capacity_bytes.map(|bytes| format!("PMUs of {bytes} bytes")),
