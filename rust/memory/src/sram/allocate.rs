@@ -25,9 +25,18 @@ impl Allocation {
     }
 }
 
-/// Nodes of a search in one order: to lower a packing that fits, and to find one at all.
-pub(super) const LOWER_NODES: u64 = 4_000;
-pub(super) const FIND_NODES: u64 = 64_000;
+/// Nodes of a search in one order: to lower a packing that fits, and to find one at all. A node looks at every buffer,
+/// so there are fewer of them for many buffers.
+const LOWER_NODES: (u64, u64) = (4_000, 600_000);
+const FIND_NODES: (u64, u64) = (64_000, 24_000_000);
+
+fn nodes(buffers: &[Buffer], (most, looks): (u64, u64)) -> u64 {
+    most.min(looks / (buffers.len() as u64).max(1))
+}
+
+pub(super) fn lower_nodes(buffers: &[Buffer]) -> u64 {
+    nodes(buffers, LOWER_NODES)
+}
 
 /// Places every buffer, or says which found no place and what would fit. `watch` is asked now and then; `false` stops.
 ///
@@ -58,9 +67,11 @@ pub(super) fn attempt(
         return Ok(None);
     }
     match orders(buffers, space, least, watch)? {
-        Some(packing) if packing.tops.len() == 1 => Ok(Some(lower(buffers, packing, least, LOWER_NODES, watch)?)),
+        Some(packing) if packing.tops.len() == 1 => {
+            Ok(Some(lower(buffers, packing, least, lower_nodes(buffers), watch)?))
+        }
         None if space.pmus == 1 => {
-            let offsets = press(buffers, space.capacity_bytes, FIND_NODES, watch)?;
+            let offsets = press(buffers, space.capacity_bytes, nodes(buffers, FIND_NODES), watch)?;
             Ok(offsets.map(|offsets| Packing::at(buffers, &offsets)))
         }
         packed => Ok(packed),

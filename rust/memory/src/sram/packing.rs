@@ -1,6 +1,11 @@
 //! One pass over the buffers in a given order: each goes where it fits, and nothing moves afterwards.
 
 use super::buffer::{Buffer, Piece, Space};
+use super::error::AllocationError;
+use super::search::Watch;
+
+/// Buffers placed between two looks at the watch.
+const LOOK: usize = 64;
 
 /// Which of the rooms a buffer fits into it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,15 +46,24 @@ pub(super) struct Packing {
 
 impl Packing {
     /// Places the buffers in this order; stops at the first that finds no place and names it.
-    pub fn of(buffers: &[Buffer], space: &Space, order: &[usize], fit: Fit) -> (Self, Option<usize>) {
+    pub fn of(
+        buffers: &[Buffer],
+        space: &Space,
+        order: &[usize],
+        fit: Fit,
+        watch: &mut Watch<'_>,
+    ) -> Result<(Self, Option<usize>), AllocationError> {
         let mut packing = Packing::default();
-        for &at in order {
+        for (placed, &at) in order.iter().enumerate() {
+            if placed.is_multiple_of(LOOK) && !watch() {
+                return Err(AllocationError::Interrupted);
+            }
             if !packing.place(at, &buffers[at], space, fit) {
-                return (packing, Some(at));
+                return Ok((packing, Some(at)));
             }
         }
         packing.pieces.sort_by_key(|piece| piece.buffer);
-        (packing, None)
+        Ok((packing, None))
     }
 
     /// The packing of one PMU with given offsets.

@@ -1,6 +1,6 @@
 //! What did not fit, who held the space, and what would fit: every advice is tried before it is given.
 
-use super::allocate::{LOWER_NODES, attempt};
+use super::allocate::{attempt, lower_nodes};
 use super::buffer::{Buffer, Space, live_bytes};
 use super::error::{AllocationError, Full, Remedies};
 use super::packing::{Fit, Packing};
@@ -20,11 +20,11 @@ pub(super) fn full(
     // In the order of the schedule, as they would come at run time: the first that finds no place is the one to name.
     let mut order: Vec<usize> = (0..buffers.len()).collect();
     order.sort_by_key(|&at| buffers[at].first_use);
-    let (mut packing, mut left_over) = Packing::of(buffers, space, &order, Fit::Best);
+    let (mut packing, mut left_over) = Packing::of(buffers, space, &order, Fit::Best, watch)?;
     if left_over.is_none() {
         // That order would have done, and then there is no error; the largest-first order is as good a witness.
         order.sort_by_key(|&at| std::cmp::Reverse(buffers[at].bytes));
-        (packing, left_over) = Packing::of(buffers, space, &order, Fit::Best);
+        (packing, left_over) = Packing::of(buffers, space, &order, Fit::Best, watch)?;
     }
     let at = left_over.unwrap_or(0);
     let buffer = &buffers[at];
@@ -82,7 +82,7 @@ fn pressed(
         return Ok(capacity_bytes);
     };
     let least = live.max(space.capacity_bytes + 1);
-    let tight = lower(buffers, packing, least, LOWER_NODES, watch)?.high_water().next_multiple_of(STEP_BYTES);
+    let tight = lower(buffers, packing, least, lower_nodes(buffers), watch)?.high_water().next_multiple_of(STEP_BYTES);
     let tried =
         tight < capacity_bytes && attempt(buffers, &Space { capacity_bytes: tight, ..*space }, live, watch)?.is_some();
     Ok(if tried { tight } else { capacity_bytes })

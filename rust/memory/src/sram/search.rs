@@ -34,10 +34,7 @@ pub(super) fn orders(
     let good = (good.div_ceil(space.capacity_bytes) as usize, good);
     for order in candidates(buffers) {
         for fit in [Fit::First, Fit::Best] {
-            if !watch() {
-                return Err(AllocationError::Interrupted);
-            }
-            let (packing, left_over) = Packing::of(buffers, space, &order, fit);
+            let (packing, left_over) = Packing::of(buffers, space, &order, fit, watch)?;
             if left_over.is_none() && best.as_ref().is_none_or(|best| quality(&packing) < quality(best)) {
                 let done = quality(&packing) <= good;
                 best = Some(packing);
