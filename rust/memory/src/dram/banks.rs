@@ -282,4 +282,66 @@ impl Banks {
         self.unit_refpb_ok[unit] = self.unit_refpb_ok[unit].max(tick + self.rules.refpb_refpb);
         self.hold_row_bus(tick + self.rules.ref_ticks);
     }
+
+    /// All that decides the future: times as far as they lie ahead of `now`, rows relative to `row`.
+    pub fn encode(&self, now: u64, row: u32, out: &mut Vec<u64>) {
+        let (banks, groups, ranks, units) =
+            (self.layout.banks, self.layout.groups, self.layout.ranks, self.layout.units);
+        let times = [
+            &self.act_ok[..banks],
+            &self.pre_ok[..banks],
+            &self.refpb_ok[..banks],
+            &self.column_ok[0][..banks],
+            &self.column_ok[1][..banks],
+            &self.group_act_ok[..groups],
+            &self.group_column_ok[0][..groups],
+            &self.group_column_ok[1][..groups],
+            &self.rank_column_ok[0][..ranks],
+            &self.rank_column_ok[1][..ranks],
+            &self.unit_act_ok[..units],
+            &self.unit_pre_ok[..units],
+            &self.unit_preab_ok[..units],
+            &self.unit_ref_ok[..units],
+            &self.unit_refpb_ok[..units],
+            &[self.row_bus, self.column_bus],
+        ];
+        out.extend(times.iter().flat_map(|times| times.iter().map(|time| time.saturating_sub(now))));
+        out.push(self.open);
+        out.extend(self.row[..banks].iter().map(|&open| if open == CLOSED { 0 } else { relative_row(open, row) }));
+        for unit in 0..units {
+            let turn = self.act_turn[unit] as usize;
+            let window = |at: usize| self.acts[unit][(turn + at) % 4] + self.rules.act_window;
+            out.extend((0..4).map(|at| window(at).saturating_sub(now)));
+        }
+    }
+
+    /// Moves all times ahead and all open rows up.
+    pub fn shift(&mut self, ticks: u64, rows: u32) {
+        let singles = [
+            &mut self.act_ok,
+            &mut self.pre_ok,
+            &mut self.refpb_ok,
+            &mut self.group_act_ok,
+            &mut self.unit_act_ok,
+            &mut self.unit_pre_ok,
+            &mut self.unit_preab_ok,
+            &mut self.unit_ref_ok,
+            &mut self.unit_refpb_ok,
+        ];
+        let pairs = [&mut self.column_ok, &mut self.group_column_ok, &mut self.rank_column_ok];
+        let times = singles.into_iter().flatten().chain(pairs.into_iter().flatten().flatten());
+        for time in times.chain(self.acts.iter_mut().flatten()) {
+            *time += ticks;
+        }
+        self.row_bus += ticks;
+        self.column_bus += ticks;
+        for row in self.row.iter_mut().filter(|row| **row != CLOSED) {
+            *row += rows;
+        }
+    }
+}
+
+/// Never 0, which stands for a closed bank.
+pub fn relative_row(row: u32, base: u32) -> u64 {
+    u64::from(row.wrapping_sub(base)) + 1
 }

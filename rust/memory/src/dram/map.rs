@@ -304,4 +304,33 @@ impl AddressMap {
         let (bank, row) = self.bank_row(burst);
         Location { channel, bank, row, column: self.column(burst) }
     }
+
+    /// Bytes that lie in one channel before the next one's turn, if channels take simple turns.
+    pub fn chunk_bytes(&self) -> Option<u64> {
+        match (self.interleave, self.channel.as_slice()) {
+            (Some(interleave), _) => Some(1 << interleave.granule_shift),
+            (None, [run]) if run.to == 0 => Some(1 << (run.from + self.burst_shift)),
+            (None, _) => None,
+        }
+    }
+
+    /// The least distance in bursts of a channel that moves an address up a number of rows and changes nothing else,
+    /// and that number; `None` if there is none.
+    pub fn row_span(&self) -> Option<(u64, u32)> {
+        if self.interleave.is_some_and(|interleave| interleave.hashed) {
+            return None;
+        }
+        let (first, rest) = self.row.split_first()?;
+        let top = |run: &Run| run.from + run.mask.count_ones();
+        let others = self.bank.iter().chain(&self.column).chain(&self.channel).chain(rest);
+        // Above all bits that mean something else, and above all row bits that others change too.
+        let mixed = rest.iter().map(|run| run.to + run.mask.count_ones()).max().unwrap_or(0);
+        let low = others.map(top).max().unwrap_or(0).max(first.from + mixed.saturating_sub(first.to)).max(first.from);
+        (low < top(first)).then(|| (1 << low, 1 << (low - first.from + first.to)))
+    }
+
+    /// How far apart in the device, in the same measure, are addresses that are 1 apart in a channel.
+    pub fn span_scale(&self) -> u64 {
+        if self.interleave.is_some() { self.channels } else { 1 }
+    }
 }

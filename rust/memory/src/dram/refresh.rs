@@ -12,6 +12,15 @@ pub enum Order {
     Bank(usize),
 }
 
+impl Order {
+    pub fn encode(self) -> u64 {
+        match self {
+            Order::Unit(unit) => unit as u64,
+            Order::Bank(bank) => 1 << 16 | bank as u64,
+        }
+    }
+}
+
 /// The calendar of a channel.
 #[derive(Clone, Debug)]
 pub struct Refresher {
@@ -112,7 +121,8 @@ impl Refresher {
 
     /// Everything that decides what comes, times relative to `now`.
     pub fn encode(&self, now: u64, out: &mut Vec<u64>) {
-        out.extend([self.next.saturating_sub(now), self.turn as u64, self.rank as u64, self.due.len() as u64]);
+        let next = if self.policy == Refresh::None { 0 } else { self.next.saturating_sub(now) };
+        out.extend([next, self.turn as u64, self.rank as u64, self.due.len() as u64]);
         out.extend(self.due.iter().map(|&bank| bank as u64));
         out.extend(self.round_ok.iter().map(|ok| ok.saturating_sub(now)));
     }

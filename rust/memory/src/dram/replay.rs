@@ -2,7 +2,8 @@
 
 use super::Dram;
 use super::command::{Command, Kind};
-use super::controller::{Burst, Offer, Schedule};
+use super::config::Config;
+use super::controller::{Burst, Offer, Origin, Schedule};
 use super::error::DramError;
 use super::statistics::{Idle, Latencies, Statistics};
 use super::trace::Issued;
@@ -14,7 +15,7 @@ pub const STAGED: usize = 64;
 /// Offers of one kind to a channel before each tick.
 const OFFERS: usize = 4;
 /// Ticks handled between two looks at `stop`: a few milliseconds.
-const PATIENCE: u32 = 1 << 14;
+pub(super) const PATIENCE: u32 = 1 << 14;
 
 /// How to replay.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,6 +80,12 @@ impl Replay {
 
     pub fn bursts(&self) -> u64 {
         self.read_bursts + self.written_bursts
+    }
+
+    pub(super) fn fraction(&self, config: &Config) -> f64 {
+        let moved = (self.bursts() * config.organisation.burst_bytes()) as f64;
+        let seconds = self.elapsed_ticks as f64 * self.tick_fs as f64 * 1e-15;
+        if seconds > 0.0 { moved / (config.peak_bytes_per_second() * seconds) } else { 0.0 }
     }
 
     pub fn row_hit_rate(&self) -> f64 {
@@ -170,6 +177,8 @@ pub(super) struct Run<'a, S> {
     pub counting: bool,
     /// Bursts sent at which `step_plain` looks whether that means anything.
     mark: u64,
+    /// Bursts jumped over.
+    pub skipped: u64,
     times: Vec<(u64, u64)>,
 }
 
@@ -207,6 +216,7 @@ impl<'a, S: Schedule> Run<'a, S> {
             since: 0,
             counting: options.warmup == 0,
             mark: 0,
+            skipped: 0,
             times,
         })
     }
@@ -214,6 +224,45 @@ impl<'a, S: Schedule> Run<'a, S> {
     /// Bursts whose column command has gone out (or that were merged), since counting began.
     pub fn sent(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.controller.device().statistics.bursts.iter().sum::<u64>()).sum()
+    }
+
+    /// All that decides the future, as seen from `origin`.
+    pub fn encode(&self, origin: &Origin, out: &mut Vec<u64>) {
+        out.extend([self.waiting as u64, self.flying]);
+        for lane in &self.lanes {
+            lane.controller.encode(origin, out);
+            out.push(lane.due.saturating_sub(origin.tick));
+            for staged in &lane.staged {
+                out.push(staged.len() as u64);
+                staged.iter().for_each(|burst| burst.encode(origin, out));
+            }
+            for done in &lane.controller.device().done {
+                out.push(done.len() as u64);
+                out.extend(done.iter().map(|done| done.tick.wrapping_sub(origin.tick)));
+            }
+        }
+        for piece in &self.line {
+            out.extend([piece.channel.into(), piece.kind as u64]);
+            piece.burst.encode(origin, out);
+        }
+    }
+
+    /// Moves everything on by `by`, with `cut` more bursts cut.
+    pub fn shift(&mut self, by: &Origin, cut: u64) {
+        self.tick += by.tick;
+        self.cut += cut;
+        self.cutter.pass(by.id);
+        for lane in &mut self.lanes {
+            lane.controller.shift(by);
+            lane.due = lane.due.saturating_add(by.tick);
+            lane.staged.iter_mut().flatten().for_each(|burst| burst.shift(by));
+            for done in lane.controller.device_mut().done.iter_mut().flatten() {
+                done.tick += by.tick;
+                done.since += by.tick;
+                done.id += by.id;
+            }
+        }
+        self.line.iter_mut().for_each(|piece| piece.burst.shift(by));
     }
 
     /// Cuts and stages what may be staged before this tick.
@@ -378,16 +427,20 @@ impl<'a, S: Schedule> Run<'a, S> {
         replay.busy_ticks = total.busy_ticks;
         replay.commands = total.commands;
         replay.latencies = total.latencies;
-        let moved = (replay.bursts() * self.dram.config().organisation.burst_bytes()) as f64;
-        let seconds = replay.elapsed_ticks as f64 * replay.tick_fs as f64 * 1e-15;
-        let peak = self.dram.config().peak_bytes_per_second();
-        replay.peak_fraction = if seconds > 0.0 { moved / (peak * seconds) } else { 0.0 };
+        replay.skipped_bursts = self.skipped;
+        replay.peak_fraction = replay.fraction(self.dram.config());
+        // What a channel went without beyond the one that went without least, it did while others were busy.
+        let least = replay.idle.iter().map(|idle| idle.no_request).min().unwrap_or(0);
+        for idle in &mut replay.idle {
+            idle.imbalance = idle.no_request - least;
+            idle.no_request = least;
+        }
         replay.times = self.times;
         replay
     }
 
     /// Whether one channel takes one kind of request as fast as it can: then staging decides nothing.
-    fn is_plain(&self) -> bool {
+    pub fn is_plain(&self) -> bool {
         self.lanes.len() == 1
             && self.cutter.single_kind()
             && !self.cutter.is_timed()

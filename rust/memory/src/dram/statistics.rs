@@ -149,6 +149,8 @@ pub enum Opening {
 struct Bus {
     /// After the last beat.
     end: u64,
+    /// Whether it moved anything since counting began.
+    used: bool,
     last: u8,
     queued: u32,
     /// The latest span without requests, and the latest barred by refresh; command time.
@@ -216,6 +218,7 @@ impl Statistics {
         }
         let bus = &mut self.buses[pseudo_channel % 4];
         bus.end = bus.end.max(end);
+        bus.used = true;
         bus.last = kind as u8;
         bus.queued -= 1;
         if bus.queued == 0 {
@@ -252,7 +255,7 @@ impl Statistics {
 
     /// Starts counting afresh at `tick`, in the middle of things.
     pub fn restart(&mut self, tick: u64) {
-        let buses = self.buses.map(|bus| Bus { end: tick, ..bus });
+        let buses = self.buses.map(|bus| Bus { end: tick, used: false, ..bus });
         *self = Statistics { buses, end: tick, ..Statistics::default() };
     }
 
@@ -281,7 +284,8 @@ impl Statistics {
         self.idle = self.idle.map2(before.idle, again);
         let shift = ticks * times;
         self.end += shift;
-        for bus in &mut self.buses {
+        // A bus that moved nothing waits on since the beginning.
+        for bus in self.buses.iter_mut().filter(|bus| bus.used) {
             bus.end += shift;
             for span in [&mut bus.empty, &mut bus.refresh] {
                 span.0 = span.0.saturating_add(shift);
@@ -293,6 +297,10 @@ impl Statistics {
     /// What later counts depend on, times relative to `now`; spans that lie before all open gaps do not matter.
     pub fn encode(&self, now: u64, out: &mut Vec<u64>) {
         for bus in &self.buses {
+            if !bus.used {
+                out.push(u64::MAX);
+                continue;
+            }
             // Data ends may lie ahead of or behind `now`; a gap can only begin there.
             let from = bus.end.min(now);
             out.extend([bus.end.wrapping_sub(now), u64::from(bus.last), u64::from(bus.queued)]);

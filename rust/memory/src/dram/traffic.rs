@@ -119,6 +119,26 @@ impl<'a> Cutter<'a> {
         })
     }
 
+    /// The next request that has not been begun.
+    pub fn request(&self) -> u64 {
+        self.request
+    }
+
+    /// Requests not begun.
+    pub fn left(&self) -> u64 {
+        self.requests - self.request
+    }
+
+    /// Whether no request has been handed out in part.
+    pub fn is_between(&self) -> bool {
+        self.address == self.end
+    }
+
+    /// Leaves out `requests` requests; none may be half handed out.
+    pub fn pass(&mut self, requests: u64) {
+        self.request += requests;
+    }
+
     /// Whether all has been handed out.
     #[inline]
     pub fn is_empty(&self) -> bool {

@@ -37,6 +37,8 @@ struct Search<'a, 'w> {
     /// Sections of each buffer's life: from one, to before another. Between two neighbours in time lives begin or end.
     lives: Vec<(usize, usize)>,
     height: u64,
+    /// By buffer: what it takes from its offset to the next that any buffer may have.
+    bytes: Vec<u64>,
     /// By section: where the stack ends, and the bytes that must still go on top.
     floor: Vec<u64>,
     open_bytes: Vec<u64>,
@@ -54,16 +56,22 @@ pub(super) fn search(buffers: &[Buffer], height: u64, order: &[usize], nodes: u6
     cuts.dedup();
     let section = |step: u64| cuts.partition_point(|cut| *cut <= step);
     let lives: Vec<(usize, usize)> = buffers.iter().map(|b| (section(b.first_use) - 1, section(b.last_use))).collect();
+    // Below a height that is an offset itself nothing is lost by counting what alignment wastes, and much is cut off.
+    let unit = unit(buffers);
+    let padded = |buffer: &Buffer| {
+        if height.is_multiple_of(unit) { buffer.bytes.next_multiple_of(unit) } else { buffer.bytes }
+    };
+    let bytes: Vec<u64> = buffers.iter().map(padded).collect();
     let mut open_bytes = vec![0; cuts.len()];
-    for (buffer, &(from, to)) in buffers.iter().zip(&lives) {
-        open_bytes[from..to].iter_mut().for_each(|bytes| *bytes += buffer.bytes);
+    for (bytes, &(from, to)) in bytes.iter().zip(&lives) {
+        open_bytes[from..to].iter_mut().for_each(|open| *open += bytes);
     }
     let mut rank = vec![0; buffers.len()];
     for (place, &at) in order.iter().enumerate() {
         rank[at] = place;
     }
     let (floor, offsets) = (vec![0; cuts.len()], vec![0; buffers.len()]);
-    let mut search = Search { buffers, lives, height, floor, open_bytes, offsets, rank, nodes, watch };
+    let mut search = Search { buffers, lives, height, bytes, floor, open_bytes, offsets, rank, nodes, watch };
     let found = search.place(order, (0, 0));
     match found {
         Ok(true) => Outcome::Fits(search.offsets),
@@ -71,6 +79,11 @@ pub(super) fn search(buffers: &[Buffer], height: u64, order: &[usize], nodes: u6
         Err(Stop::Nodes) => Outcome::Unknown,
         Err(Stop::Watch) => Outcome::Interrupted,
     }
+}
+
+/// Every offset is a multiple of this.
+pub(super) fn unit(buffers: &[Buffer]) -> u64 {
+    buffers.iter().map(|buffer| buffer.alignment_bytes).min().unwrap_or(1)
 }
 
 impl Search<'_, '_> {
@@ -102,7 +115,7 @@ impl Search<'_, '_> {
         if !self.has_room(open, &lowest, last.0) {
             return Ok(false);
         }
-        let ends = open.iter().zip(&lowest).map(|(&at, offset)| offset + self.buffers[at].bytes);
+        let ends = open.iter().zip(&lowest).map(|(&at, offset)| offset + self.bytes[at]);
         let lid = ends.min().unwrap_or(u64::MAX);
         let mut rest = Vec::with_capacity(open.len() - 1);
         let mut ranked: Vec<usize> = (0..open.len())
@@ -121,14 +134,14 @@ impl Search<'_, '_> {
                 return Ok(true);
             }
             self.floor[from..to].copy_from_slice(&before);
-            let bytes = self.buffers[at].bytes;
+            let bytes = self.bytes[at];
             self.open_bytes[from..to].iter_mut().for_each(|open| *open += bytes);
         }
         Ok(false)
     }
 
     fn stack(&mut self, at: usize, offset: u64) {
-        let ((from, to), bytes) = (self.lives[at], self.buffers[at].bytes);
+        let ((from, to), bytes) = (self.lives[at], self.bytes[at]);
         self.offsets[at] = offset;
         self.floor[from..to].fill(offset + bytes);
         self.open_bytes[from..to].iter_mut().for_each(|open| *open -= bytes);

@@ -127,16 +127,17 @@ pub(super) fn lower(
     most_nodes: u64,
     watch: &mut Watch<'_>,
 ) -> Result<Packing, AllocationError> {
-    let (mut best, mut no, mut next) = (packing, least, least);
+    let unit = canonical::unit(buffers);
+    let (mut best, mut no, mut next) = (packing, least, least.next_multiple_of(unit));
     for _ in 0..HALVINGS {
-        if best.high_water() <= least {
+        if best.high_water() <= next {
             break;
         }
         match press(buffers, next, most_nodes, watch)? {
             Some(offsets) => best = Packing::at(buffers, &offsets),
             None => no = next,
         }
-        next = no + (best.high_water().saturating_sub(no)) / 2;
+        next = (no + best.high_water().saturating_sub(no) / 2).next_multiple_of(unit);
         if next <= no {
             break;
         }

@@ -3,7 +3,7 @@
 //! Writes move once their buffer is full, or once enough wait and the bank queues are empty; then that many move.
 
 use super::issue::Device;
-use super::queue::Burst;
+use super::queue::{Burst, Origin};
 use super::{Offer, Schedule};
 use crate::dram::banks::{CLOSED, MOST_BANKS};
 use crate::dram::command::Kind;
@@ -379,7 +379,36 @@ impl Schedule for BankQueues {
         &mut self.device
     }
 
-    fn encode(&self, _now: u64, _row: u32, _out: &mut Vec<u64>) {}
+    fn encode(&self, origin: &Origin, out: &mut Vec<u64>) {
+        let now = origin.tick;
+        self.device.encode(origin, out);
+        for front in &self.front {
+            out.push(front.len() as u64);
+            front.iter().for_each(|burst| burst.encode(origin, out));
+        }
+        for (bank, line) in self.lines.iter().enumerate() {
+            out.extend([line.len() as u64, u64::from(self.accesses[bank].min(self.cap))]);
+            for entry in line {
+                out.push(entry.kind as u64);
+                entry.burst.encode(origin, out);
+            }
+            let open = self.device.banks.open >> bank & 1 == 1;
+            out.push(if open && self.accesses[bank] == 0 { now - self.opened[bank] } else { 0 });
+        }
+        out.extend([self.draining as u64, self.turn as u64, self.barred, now - self.clock, self.orders.len() as u64]);
+        out.extend(self.orders.iter().map(|order| order.encode()));
+        out.push(if self.orders.is_empty() { 0 } else { now - self.owed_since });
+    }
 
-    fn shift(&mut self, _ticks: u64, _rows: u32, _addresses: u64, _ids: u64) {}
+    fn shift(&mut self, by: &Origin) {
+        self.device.shift(by);
+        self.front.iter_mut().flatten().for_each(|burst| burst.shift(by));
+        self.lines.iter_mut().flatten().for_each(|entry| entry.burst.shift(by));
+        self.opened.iter_mut().for_each(|opened| *opened += by.tick);
+        self.owed_since += by.tick;
+        self.clock += by.tick;
+        // Looked at anew rather than moved: lower bounds may be low.
+        self.bank_next = [0; MOST_BANKS];
+        self.command_next = 0;
+    }
 }

@@ -3,7 +3,7 @@
 //! refresh is owed nothing new begins in the channel.
 
 use super::issue::Device;
-use super::queue::{Burst, Queue};
+use super::queue::{Burst, Origin, Queue};
 use super::{Offer, Schedule};
 use crate::dram::banks::MOST_BANKS;
 use crate::dram::command::Kind;
@@ -588,7 +588,48 @@ impl Schedule for Frfcfs {
         &mut self.device
     }
 
-    fn encode(&self, _now: u64, _row: u32, _out: &mut Vec<u64>) {}
+    fn encode(&self, origin: &Origin, out: &mut Vec<u64>) {
+        let now = origin.tick;
+        self.device.encode(origin, out);
+        self.queues.iter().for_each(|queue| queue.encode(origin, out));
+        // Which edge comes next, what goes first, and what each sort waits for.
+        out.extend([u64::from(self.half_ticks) & now, u64::from(self.writing), self.active.banks]);
+        let times = [self.column_next, self.row_next, self.order_next, self.due, self.refresh_next];
+        out.extend(times.map(|time| if time == NEVER { NEVER } else { time.saturating_sub(now) }));
+        out.extend([now - self.clock, self.orders.len() as u64]);
+        out.extend(self.orders.iter().map(|order| order.encode()));
+        let owed = if self.orders.is_empty() { 0 } else { now - self.owed_since };
+        let Rising { pseudo_channel, bank, falling } = self.rising;
+        let pair = u64::from(pseudo_channel) << 8 | bank.map_or(1 << 16, u64::from);
+        out.extend(if falling >= now { [owed, pair, falling - now + 1] } else { [owed, 0, 0] });
+        let mut set = self.active.banks;
+        while set != 0 {
+            let bank = set.trailing_zeros() as usize;
+            set &= set - 1;
+            let (age, opened) = (self.active.age[bank], self.active.opened[bank]);
+            out.extend([self.active.kind[bank] as u64, age.wrapping_sub(now << 20), now - opened]);
+            self.active.burst[bank].encode(origin, out);
+        }
+    }
 
-    fn shift(&mut self, _ticks: u64, _rows: u32, _addresses: u64, _ids: u64) {}
+    fn shift(&mut self, by: &Origin) {
+        self.device.shift(by);
+        self.queues.iter_mut().for_each(|queue| queue.shift(by));
+        let times =
+            [&mut self.column_next, &mut self.row_next, &mut self.order_next, &mut self.due, &mut self.refresh_next];
+        for time in times {
+            *time = time.saturating_add(by.tick);
+        }
+        self.clock += by.tick;
+        self.owed_since += by.tick;
+        self.rising.falling += by.tick;
+        let mut set = self.active.banks;
+        while set != 0 {
+            let bank = set.trailing_zeros() as usize;
+            set &= set - 1;
+            self.active.age[bank] += by.tick << 20;
+            self.active.opened[bank] += by.tick;
+            self.active.burst[bank].shift(by);
+        }
+    }
 }

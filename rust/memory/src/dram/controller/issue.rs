@@ -1,6 +1,6 @@
 //! The device as a controller sees it: commands go out here, and are counted, traced and answered.
 
-use super::queue::Burst;
+use super::queue::{Burst, Origin};
 use crate::dram::banks::{Banks, CLOSED, MOST_BANKS};
 use crate::dram::command::{Command, Kind};
 use crate::dram::config::Config;
@@ -148,5 +148,17 @@ impl Device {
         if self.keep_done {
             self.done[2].push_back(Done { tick, id: burst.id, since: burst.since });
         }
+    }
+
+    pub fn encode(&self, origin: &Origin, out: &mut Vec<u64>) {
+        self.banks.encode(origin.tick, origin.row, out);
+        self.refresher.encode(origin.tick, out);
+        self.statistics.encode(origin.tick, out);
+    }
+
+    /// The statistics move by themselves.
+    pub fn shift(&mut self, by: &Origin) {
+        self.banks.shift(by.tick, by.row);
+        self.refresher.shift(by.tick);
     }
 }

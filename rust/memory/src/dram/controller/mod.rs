@@ -5,7 +5,7 @@ pub mod frfcfs;
 pub mod issue;
 pub mod queue;
 
-pub use queue::Burst;
+pub use queue::{Burst, Origin};
 
 use super::command::Kind;
 use issue::Device;
@@ -39,9 +39,9 @@ pub trait Schedule {
 
     fn device_mut(&mut self) -> &mut Device;
 
-    /// Appends all that decides the future to `out`: ticks relative to `now`, rows relative to `row`.
-    fn encode(&self, now: u64, row: u32, out: &mut Vec<u64>);
+    /// Appends all that decides the future to `out`, as seen from `origin`.
+    fn encode(&self, origin: &Origin, out: &mut Vec<u64>);
 
-    /// Moves everything `ticks` ahead in time, `rows` up and `ids` on.
-    fn shift(&mut self, ticks: u64, rows: u32, addresses: u64, ids: u64);
+    /// Moves everything on by `by`.
+    fn shift(&mut self, by: &Origin);
 }

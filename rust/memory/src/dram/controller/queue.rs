@@ -1,7 +1,7 @@
 //! Requests that wait, in order of age at each bank. For every bank it is known which is the oldest that hits the open
 //! row and which is the oldest that does not.
 
-use crate::dram::banks::{CLOSED, MOST_BANKS};
+use crate::dram::banks::{CLOSED, MOST_BANKS, relative_row};
 
 /// No slot.
 const NONE: u16 = u16::MAX;
@@ -21,6 +21,35 @@ pub struct Burst {
     pub bytes: u16,
     /// Tick from which its latency counts.
     pub since: u64,
+}
+
+/// Where and when a state is looked at: what is kept of times, rows, addresses and requests is relative to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    pub tick: u64,
+    pub row: u32,
+    pub address: u64,
+    pub id: u64,
+}
+
+impl Burst {
+    pub fn encode(&self, origin: &Origin, out: &mut Vec<u64>) {
+        out.extend([
+            self.id.wrapping_sub(origin.id),
+            self.address.wrapping_sub(origin.address),
+            relative_row(self.row, origin.row),
+            u64::from(self.bank) << 16 | u64::from(self.bytes),
+            self.since.wrapping_sub(origin.tick),
+        ]);
+    }
+
+    /// Moves it on by `by`.
+    pub fn shift(&mut self, by: &Origin) {
+        self.id += by.id;
+        self.address += by.address;
+        self.row += by.row;
+        self.since += by.tick;
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -257,6 +286,30 @@ impl Queue {
             self.closer_order[bank] = self.slot(miss).order;
         } else {
             self.closers &= !(1 << bank);
+        }
+    }
+
+    /// All entries by bank and age.
+    pub fn encode(&self, origin: &Origin, out: &mut Vec<u64>) {
+        out.push(self.waiting);
+        for bank in 0..MOST_BANKS {
+            for at in self.line(bank) {
+                let slot = self.slot(at);
+                out.extend([slot.order.wrapping_sub(self.order), slot.arrival.wrapping_sub(origin.tick)]);
+                slot.burst.encode(origin, out);
+            }
+        }
+    }
+
+    pub fn shift(&mut self, by: &Origin) {
+        for bank in 0..MOST_BANKS {
+            let mut at = self.lines[bank].head;
+            while at != NONE {
+                let slot = self.slot_mut(at);
+                slot.arrival += by.tick;
+                slot.burst.shift(by);
+                at = slot.next;
+            }
         }
     }
 }
