@@ -13,7 +13,7 @@ import rdu
 from rdu.errors import RduError, RunError
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
-COMMANDS = ("describe", "pull", "run")
+COMMANDS = ("bench", "describe", "pull", "run")
 
 
 class Commands(click.Group):

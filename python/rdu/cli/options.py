@@ -38,14 +38,19 @@ def check_context(context: int | None) -> None:
 
 def machine_of(name: str, settings: Sequence[str]) -> Machine:
     """A machine with ``key=value`` settings applied."""
+    machine, changes = read(name), changes_of(settings)
+    return machine.override(changes) if changes else machine
+
+
+def changes_of(settings: Sequence[str]) -> dict[str, object]:
+    """The values of ``key=value`` settings, as strings."""
     changes: dict[str, object] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not key.strip():
             raise MachineError(f"--set {setting!r} is no KEY=VALUE; for example --set hbm.peak_gbps=3000")
         changes[key.strip()] = value.strip()
-    machine = read(name)
-    return machine.override(changes) if changes else machine
+    return changes
 
 
 def print_json(value: object) -> None:
