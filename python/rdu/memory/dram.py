@@ -143,7 +143,7 @@ class Dram:
         made = requests(addresses, self.burst_bytes if nbytes is None else nbytes, is_write, arrival)
         given = (made.addresses, made.nbytes, made.is_write, made.arrivals_ps)
         asked = _asked(outstanding, warmup, measure, latencies, trace, skip)
-        return self._result(self._core.replay(given, asked))
+        return self._result(len(made.addresses), self._core.replay(given, asked), asked)
 
     def read(
         self,
@@ -246,10 +246,12 @@ class Dram:
             raise TransferError(f"request_bytes={size} is more than the region's nbytes={length}")
         count = (length - size) // step + 1
         asked = _asked(outstanding, warmup, None, False, trace, skip)
-        return self._result(self._core.replay_pattern((first, step, count, size, is_write), asked))
+        return self._result(count, self._core.replay_pattern((first, step, count, size, is_write), asked), asked)
 
-    def _result(self, made: _core.ReplayMade) -> Replay:
-        return replay_of(self.name, self.peak_gbps, self.tick_ns, made)
+    def _result(self, requests: int, made: _core.ReplayMade, asked: _core.ReplayAsked) -> Replay:
+        if not made["read_bursts"] + made["written_bursts"]:
+            raise TransferError(f"warmup is {asked['warmup']}: it leaves no burst of {requests} requests to count")
+        return replay_of(self.name, requests, self.peak_gbps, self.tick_ns, made)
 
     def _request_bytes(self, given: int | None) -> int:
         return self.burst_bytes if given is None else number("request_bytes", given, 1, self.capacity_bytes)

@@ -46,6 +46,8 @@ class Replay:
     Attributes
     ----------
     memory : str
+    requests : int
+        Asked for, all of them.
     reads, writes : int
         Bursts counted; `bursts` is their sum.
     bytes_read, bytes_written : int
@@ -73,6 +75,7 @@ class Replay:
     """
 
     memory: str
+    requests: int
     reads: int
     writes: int
     bytes_read: int
@@ -122,7 +125,18 @@ class Replay:
     def to_dict(self) -> dict[str, object]:
         """All but the arrays by request and channel, of plain types; the same keys for any memory and traffic."""
         scalars = (
-            *("memory", "bursts", "reads", "writes", "bytes", "bytes_read", "bytes_written", "elapsed_ns", "gbps"),
+            *(
+                "memory",
+                "requests",
+                "bursts",
+                "reads",
+                "writes",
+                "bytes",
+                "bytes_read",
+                "bytes_written",
+                "elapsed_ns",
+                "gbps",
+            ),
             *("peak_gbps", "peak_fraction", "mean_latency_ns", "p50_latency_ns", "p99_latency_ns"),
             *("row_hits", "row_hit_rate"),
         )
@@ -146,7 +160,10 @@ class Replay:
         counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in self.commands.items() if count)
         rate = f"{self.gbps:.2f} of {self.peak_gbps:.2f} GB/s ({self.peak_fraction:.1%})"
         lines = (
-            ("bursts", f"{self.bursts} ({self.reads} reads, {self.writes} writes), {self.bytes} bytes"),
+            (
+                "requests",
+                f"{self.requests}: {self.bursts} bursts ({self.reads} reads, {self.writes} writes), {self.bytes} bytes",
+            ),
             ("elapsed", f"{self.elapsed_ns:.1f} ns, {rate}"),
             ("read latency", f"mean {mean} ns, half below {p50}, 99 % below {p99}"),
             ("row hits", f"{self.row_hit_rate:.1%}"),
@@ -158,7 +175,7 @@ class Replay:
     __repr__ = __str__
 
 
-def replay_of(memory: str, peak_gbps: float, tick_ns: float, made: ReplayMade) -> Replay:
+def replay_of(memory: str, requests: int, peak_gbps: float, tick_ns: float, made: ReplayMade) -> Replay:
     """The engine's counts, in ns."""
 
     def time(ticks: float | None) -> float | None:
@@ -171,6 +188,7 @@ def replay_of(memory: str, peak_gbps: float, tick_ns: float, made: ReplayMade) -
     times, issued = made["times"], made["trace"]
     return Replay(
         memory=memory,
+        requests=requests,
         reads=made["read_bursts"],
         writes=made["written_bursts"],
         bytes_read=made["bytes_read"],
