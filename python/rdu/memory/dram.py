@@ -251,7 +251,7 @@ class Dram:
     def _result(self, requests: int, made: _core.ReplayMade, asked: _core.ReplayAsked) -> Replay:
         if not made["read_bursts"] + made["written_bursts"]:
             raise TransferError(f"warmup is {asked['warmup']}: it leaves no burst of {requests} requests to count")
-        return replay_of(self.name, requests, self.peak_gbps, self.tick_ns, made)
+        return replay_of(self.name, requests, self.burst_bytes, self.peak_gbps, self.tick_ns, made)
 
     def _request_bytes(self, given: int | None) -> int:
         return self.burst_bytes if given is None else number("request_bytes", given, 1, self.capacity_bytes)

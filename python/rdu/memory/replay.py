@@ -17,6 +17,7 @@ COMMANDS = (
     *("activate", "precharge", "precharge_all", "read", "write", "read_close", "write_close"),
     *("refresh_all", "refresh_bank"),
 )
+COLUMN_COMMANDS = ("read", "write", "read_close", "write_close")
 IDLE_CAUSES = ("no_request", "refresh", "row_miss", "turnaround", "bank_conflict", "imbalance")
 
 
@@ -55,7 +56,8 @@ class Replay:
     elapsed_ns : float
         To the last beat of data, from the start or the end of the warm-up.
     peak_gbps, peak_fraction : float
-        Whole bursts over what all data buses could move in the time.
+        Bursts that went over a data bus, over what all data buses could move in the time. Reads of what still waits to
+        be written, and writes over it, go over no bus: they are in ``bytes`` and ``gbps`` but not here.
     mean_latency_ns, p50_latency_ns, p99_latency_ns : float or None
         From a controller taking the burst (or from its arrival) to its last beat; quantiles within 1 %.
     latency_histogram : LatencyHistogram
@@ -175,12 +177,17 @@ class Replay:
     __repr__ = __str__
 
 
-def replay_of(memory: str, requests: int, peak_gbps: float, tick_ns: float, made: ReplayMade) -> Replay:
+def replay_of(
+    memory: str, requests: int, burst_bytes: int, peak_gbps: float, tick_ns: float, made: ReplayMade
+) -> Replay:
     """The engine's counts, in ns."""
 
     def time(ticks: float | None) -> float | None:
         return None if ticks is None else ticks * tick_ns
 
+    elapsed_ns = made["elapsed_ticks"] * tick_ns
+    commands = dict(zip(COMMANDS, made["commands"], strict=True))
+    moved = sum(commands[name] for name in COLUMN_COMMANDS) * burst_bytes
     idle = made["idle_ticks"].astype(np.float64)
     # Every data bus is busy or idle at every tick: what is left of the sum is the width of a channel.
     bus_ticks = max(1.0, (made["busy_ticks"] + idle.sum()) / len(idle))
@@ -193,15 +200,15 @@ def replay_of(memory: str, requests: int, peak_gbps: float, tick_ns: float, made
         writes=made["written_bursts"],
         bytes_read=made["bytes_read"],
         bytes_written=made["bytes_written"],
-        elapsed_ns=made["elapsed_ticks"] * tick_ns,
+        elapsed_ns=elapsed_ns,
         peak_gbps=peak_gbps,
-        peak_fraction=made["peak_fraction"],
+        peak_fraction=moved / (peak_gbps * elapsed_ns) if elapsed_ns else 0.0,
         mean_latency_ns=time(made["mean_latency_ticks"]),
         p50_latency_ns=time(made["p50_latency_ticks"]),
         p99_latency_ns=time(made["p99_latency_ticks"]),
         latency_histogram=LatencyHistogram(edges, made["latency_counts"]),
         row_hits=made["row_hits"],
-        commands=dict(zip(COMMANDS, made["commands"], strict=True)),
+        commands=commands,
         idle=dict(zip(IDLE_CAUSES, (idle / bus_ticks).mean(axis=0).tolist(), strict=True)),
         channel_idle=idle / bus_ticks,
         accepted_ns=None if times is None else times[:, 0].astype(np.float64) * tick_ns,
