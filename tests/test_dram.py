@@ -130,6 +130,15 @@ def test_a_memory_can_be_changed_again(small: Dram) -> None:
     assert rdu.Dram(rdu.Dram(small, trc=40), read_queue=8).timings.trc == 40
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_organisation_and_timings_are_enough(name: str) -> None:
+    whole = rdu.Dram(name).to_dict()
+    dram = rdu.Dram({"organisation": whole["organisation"], "timings": whole["timings"]})
+    assert (dram.name, dram.controller.scheduler) == ("custom", "frfcfs_row_hit")
+    assert dram.read(0, 2**20).peak_fraction > 0.85
+    assert rdu.Dram(name).map.fields[-1] == dram.map.fields[-1] == "row"
+
+
 def test_a_file_may_extend_a_preset(tmp_path: Path) -> None:
     path = tmp_path / "slow.toml"
     path.write_text('extends = "hbm3-6400"\nname = "slow"\n[timings]\ntck_fs = 1_250_000\n', encoding="utf-8")
@@ -224,6 +233,7 @@ def test_a_single_read_takes_what_the_data_sheet_says(small: Dram) -> None:
 def test_scalars_stand_for_all(small: Dram) -> None:
     where = np.arange(100, dtype=np.uint64) * 64
     spread = small.replay(where, np.full(100, 64), np.ones(100, bool), arrival=np.zeros(100))
+    assert small.replay(where, 64, np.ones(100, np.uint8)).to_dict() == small.replay(where, 64, True).to_dict()
     assert spread.to_dict() == small.replay(where, 64, True, arrival=0).to_dict()
     assert small.replay(64, [64, 64, 64]).bytes == 192
 
@@ -329,7 +339,8 @@ REQUESTS: list[tuple[Callable[[Dram], object], str]] = [
     (lambda d: d.replay([[0], [0, 1]]), "addresses is no array of numbers"),
     (lambda d: d.replay([]), "addresses is empty"),
     (lambda d: d.replay([0, 1, 2], [64, 64]), "lengths do not fit together: addresses 3, nbytes 2"),
-    (lambda d: d.replay([0], is_write=[1]), "is_write has dtype int64"),
+    (lambda d: d.replay([0], is_write=[2]), "is_write has dtype int64"),
+    (lambda d: d.replay([0], is_write=["w"]), "is_write has dtype"),
     (lambda d: d.replay([0, 64], arrival=[10, 5]), "sort them"),
     (lambda d: d.replay(0, arrival=float("nan")), "arrival is nan"),
     (lambda d: d.replay(0, arrival=[-1.0]), "arrival[0] is -1.0"),

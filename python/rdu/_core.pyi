@@ -133,7 +133,7 @@ class Session:
     def cycles(self) -> int: ...
     def totals(self) -> dict[str, object]: ...
 
-class DramFacts(TypedDict):
+class _DramFacts(TypedDict):
     """What follows from a memory's description."""
 
     capacity_bytes: int
@@ -142,7 +142,7 @@ class DramFacts(TypedDict):
     peak_bytes_per_second: float
     tick_fs: int
 
-class ReplayAsked(TypedDict):
+class _ReplayAsked(TypedDict):
     """How a replay is asked for; see ``rdu.Dram.replay``."""
 
     outstanding: int | None
@@ -154,7 +154,7 @@ class ReplayAsked(TypedDict):
 
 _Ticks = npt.NDArray[np.uint64]
 
-class ReplayMade(TypedDict):
+class _ReplayMade(TypedDict):
     """What a replay returns; times are in ticks, counts in the order of ``rdu.memory.replay``."""
 
     elapsed_ticks: int
@@ -179,15 +179,15 @@ class Dram:
     """A memory, checked."""
 
     def __new__(cls, description: Mapping[str, object]) -> Self: ...
-    def facts(self) -> DramFacts: ...
+    def facts(self) -> _DramFacts: ...
     def replay(
         self,
         requests: tuple[
             npt.NDArray[np.uint64], npt.NDArray[np.uint64], npt.NDArray[np.bool_], npt.NDArray[np.uint64] | None
         ],
-        asked: ReplayAsked,
-    ) -> ReplayMade: ...
-    def replay_pattern(self, pattern: tuple[int, int, int, int, bool], asked: ReplayAsked) -> ReplayMade: ...
+        asked: _ReplayAsked,
+    ) -> _ReplayMade: ...
+    def replay_pattern(self, pattern: tuple[int, int, int, int, bool], asked: _ReplayAsked) -> _ReplayMade: ...
 
 # Addresses of gathered lanes, or None; then base, stride and lanes; bytes of an element; bytes of a skewed row.
 _Access = tuple[Sequence[int] | None, int, int, int, int, int | None]

@@ -14,6 +14,8 @@ Tree = dict[str, object]
 RECORD_FIELDS = ("value", "unit", "status", "source")
 # `status` and `source` at the top stand for every value that has none of its own.
 TITLES = ("name", "title", "extends", "status", "source")
+# Of a channel at a time, where a description with several channels does not say.
+GRANULE_BYTES = 256
 GIVEN = Provenance(OVERRIDE, "given by the user")
 
 
@@ -102,7 +104,18 @@ def describe(tree: Mapping[str, object], base: Description | None = None) -> Des
         else:
             values[key] = parameter.default
             origins[key] = Provenance("derived", parameter.meaning or "the default")
+    if base is None and "map.fields" not in given:
+        _spread(values, spread="map.interleave_bytes" not in given)
     return Description(name, title, values, origins)
+
+
+def _spread(values: dict[str, Value], spread: bool) -> None:
+    """The address map of a memory that has none of its own: sequential bursts never wait for a bank group."""
+    pairs = values["organisation.pseudo_channels"] != 1
+    low = ["column:1", "pseudo_channel"] if pairs and values["organisation.columns"] != 1 else ["pseudo_channel"]
+    values["map.fields"] = [*low, "bank_group", "column", "bank", "rank", "row"]
+    if spread and (values["organisation.stacks"], values["organisation.channels"]) != (1, 1):
+        values["map.interleave_bytes"] = GRANULE_BYTES
 
 
 def _flat(tree: Mapping[str, object], name: str, prefix: str = "") -> Iterator[tuple[str, object]]:

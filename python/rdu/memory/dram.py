@@ -248,7 +248,7 @@ class Dram:
         asked = _asked(outstanding, warmup, None, False, trace, skip)
         return self._result(count, self._core.replay_pattern((first, step, count, size, is_write), asked), asked)
 
-    def _result(self, requests: int, made: _core.ReplayMade, asked: _core.ReplayAsked) -> Replay:
+    def _result(self, requests: int, made: _core._ReplayMade, asked: _core._ReplayAsked) -> Replay:
         if not made["read_bursts"] + made["written_bursts"]:
             raise TransferError(f"warmup is {asked['warmup']}: it leaves no burst of {requests} requests to count")
         return replay_of(self.name, requests, self.burst_bytes, self.peak_gbps, self.tick_ns, made)
@@ -259,7 +259,7 @@ class Dram:
 
 def _asked(
     outstanding: int | None, warmup: int, measure: int | None, latencies: bool, trace: int, skip: bool
-) -> _core.ReplayAsked:
+) -> _core._ReplayAsked:
     return {
         "outstanding": None if outstanding is None else number("outstanding", outstanding, 1, MOST),
         "warmup": number("warmup", warmup, 0, MOST),

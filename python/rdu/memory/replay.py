@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from rdu._core import ReplayMade
+    from rdu._core import _ReplayMade
 
 # In the order in which they are shown; each is explained in docs/memory.md.
 COMMANDS = (
@@ -178,7 +178,7 @@ class Replay:
 
 
 def replay_of(
-    memory: str, requests: int, burst_bytes: int, peak_gbps: float, tick_ns: float, made: ReplayMade
+    memory: str, requests: int, burst_bytes: int, peak_gbps: float, tick_ns: float, made: _ReplayMade
 ) -> Replay:
     """The engine's counts, in ns."""
 

@@ -90,8 +90,10 @@ def number(name: str, given: object, least: int, most: int) -> int:
 
 def _flags(given: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     array = _array("is_write", given)
+    if array.dtype.kind in "iu" and ((array == 0) | (array == 1)).all():
+        return np.ascontiguousarray(array != 0, np.bool_)
     if array.dtype.kind != "b" and array.size:
-        raise TransferError(f"is_write has dtype {array.dtype}; give True and False (dtype bool)")
+        raise TransferError(f"is_write has dtype {array.dtype}; give True and False (dtype bool), or 0 and 1")
     return np.ascontiguousarray(array, np.bool_)
 
 
