@@ -433,15 +433,19 @@ impl Config {
             Refresh::None => {}
             Refresh::AllBank | Refresh::AllBankStaggered => {
                 self.rule("timings.trfc", t.trfc.into(), t.trfc >= 1, "at least 1, or refresh = none")?;
-                // Each rank needs its refresh and one whole row cycle between two of them.
-                let shares = if c.refresh == Refresh::AllBank { 1 } else { self.organisation.ranks };
-                let least = t.trfc + 2 * t.trc * self.organisation.ranks * self.organisation.pseudo_channels;
-                self.rule("timings.trefi", t.trefi.into(), t.trefi / shares > least, "room for trfc and a row cycle")?;
+                // Between two refreshes each unit of them must close, refresh and get a row cycle of work done.
+                let o = &self.organisation;
+                let units = o.pseudo_channels * if o.ranks_stacked { 1 } else { o.ranks };
+                let least = u64::from(t.trfc) + 2 * u64::from(t.trc) * u64::from(units);
+                let rule = "more than trfc and two row cycles of each rank and pseudo channel";
+                self.rule("timings.trefi", t.trefi.into(), u64::from(t.trefi) > least, rule)?;
             }
             Refresh::PerBank | Refresh::PerBankPaired => {
                 self.rule("timings.trfc_pb", t.trfc_pb.into(), t.trfc_pb >= 1, "at least 1, or refresh = none")?;
-                let least = t.trp + t.trrefd;
-                self.rule("timings.trefi_pb", t.trefi_pb.into(), t.trefi_pb > least, "more than trp + trrefd")?;
+                let pairs = if c.refresh == Refresh::PerBank { 1 } else { self.organisation.pseudo_channels };
+                let least = u64::from(pairs) * (u64::from(t.trc) + u64::from(t.trrefd));
+                let rule = "more than trc + trrefd for each bank refreshed together";
+                self.rule("timings.trefi_pb", t.trefi_pb.into(), u64::from(t.trefi_pb) > least, rule)?;
             }
         }
         Ok(())

@@ -14,6 +14,8 @@ use crate::dram::statistics::Opening;
 use std::collections::VecDeque;
 
 const NEVER: u64 = u64::MAX;
+/// Writes too few to move by themselves do so after this many ticks in which nothing came or went.
+const QUIET_TICKS: u64 = 256;
 
 /// A request in a bank's queue.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +61,8 @@ pub struct BankQueues {
     dual: bool,
     close_page: bool,
     clock: u64,
+    /// When something last came or went.
+    busy: u64,
     /// Nothing can be sent earlier.
     command_next: u64,
 }
@@ -88,6 +92,7 @@ impl BankQueues {
             dual: config.organisation.commands.row_bus,
             close_page: c.page == Page::Closed,
             clock: 0,
+            busy: 0,
             command_next: NEVER,
             device,
         }
@@ -224,6 +229,7 @@ impl BankQueues {
             }
         }
         self.bank_next[bank] = 0;
+        self.busy = tick;
     }
 
     /// A step towards the refresh at the head: closes a bank, or refreshes. True if a command went out.
@@ -269,7 +275,9 @@ impl BankQueues {
 
     /// Moves one request from the front to its bank's queue.
     fn move_one(&mut self) {
-        self.start_draining();
+        if self.draining == 0 && self.drains(self.clock) {
+            self.draining = self.front[1].len();
+        }
         let kind = Kind::of(self.draining > 0);
         let (lines, room) = (&self.lines, self.line_room);
         let fits = |burst: &Burst| lines[burst.bank as usize].len() < room;
@@ -291,18 +299,22 @@ impl BankQueues {
         self.command_next = 0;
     }
 
-    fn start_draining(&mut self) {
+    /// Whether writes begin to move at `tick` if they do not yet.
+    fn drains(&self, tick: u64) -> bool {
         let writes = self.front[1].len();
-        if self.draining == 0 && (writes >= self.front_room[1] || (writes > self.idle_writes && self.waiting == 0)) {
-            self.draining = writes;
-        }
+        writes >= self.front_room[1]
+            || (writes > self.idle_writes && self.waiting == 0)
+            || (self.is_quiet() && tick >= self.busy + QUIET_TICKS)
     }
 
-    /// Whether `move_one` would do anything.
-    fn could_move(&self) -> bool {
-        let writes = self.front[1].len();
-        let drains =
-            self.draining > 0 || writes >= self.front_room[1] || (writes > self.idle_writes && self.waiting == 0);
+    /// Whether only a few writes are left.
+    fn is_quiet(&self) -> bool {
+        self.waiting == 0 && self.front[0].is_empty() && !self.front[1].is_empty()
+    }
+
+    /// Whether `move_one` would do anything at `tick`.
+    fn could_move(&self, tick: u64) -> bool {
+        let drains = self.draining > 0 || self.drains(tick);
         let fits = |burst: &Burst| self.lines[burst.bank as usize].len() < self.line_room;
         self.front[usize::from(drains)].iter().any(fits)
     }
@@ -327,6 +339,7 @@ impl Schedule for BankQueues {
             return Offer::Merged(tick + 1);
         }
         self.front[kind as usize].push(burst);
+        self.busy = tick;
         self.device.statistics.arrived(tick, self.device.banks.layout.pseudo_channel_of[bank] as usize);
         Offer::Taken
     }
@@ -365,10 +378,11 @@ impl Schedule for BankQueues {
 
     fn next(&self) -> u64 {
         let after = self.clock + 1;
-        if self.could_move() {
+        if self.could_move(after) {
             return after;
         }
-        self.command_next.min(self.device.refresher.next()).max(after)
+        let drain = if self.draining == 0 && self.is_quiet() { self.busy + QUIET_TICKS } else { NEVER };
+        drain.min(self.command_next).min(self.device.refresher.next()).max(after)
     }
 
     fn device(&self) -> &Device {
@@ -398,6 +412,7 @@ impl Schedule for BankQueues {
         out.extend([self.draining as u64, self.turn as u64, self.barred, now - self.clock, self.orders.len() as u64]);
         out.extend(self.orders.iter().map(|order| order.encode()));
         out.push(if self.orders.is_empty() { 0 } else { now - self.owed_since });
+        out.push(if self.is_quiet() { now - self.busy } else { 0 });
     }
 
     fn shift(&mut self, by: &Origin) {
@@ -407,6 +422,7 @@ impl Schedule for BankQueues {
         self.opened.iter_mut().for_each(|opened| *opened += by.tick);
         self.owed_since += by.tick;
         self.clock += by.tick;
+        self.busy += by.tick;
         // Looked at anew rather than moved: lower bounds may be low.
         self.bank_next = [0; MOST_BANKS];
         self.command_next = 0;

@@ -205,7 +205,8 @@ impl Frfcfs {
     #[inline(always)]
     fn send_column(&mut self, tick: u64, kind: Kind, burst: &Burst, opening: Opening) {
         let bank = burst.bank as usize;
-        let close = self.close_page && (self.queues[0].hits | self.queues[1].hits) >> bank & 1 == 0;
+        let wanted = self.queues[0].hits | self.queues[1].hits | self.active.banks;
+        let close = self.close_page && wanted >> bank & 1 == 0;
         self.device.column(tick, kind, burst, opening, opening == Opening::Hit, close);
         if close {
             self.row_changed(bank);
