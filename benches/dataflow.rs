@@ -56,14 +56,8 @@ const GRAPHS: &[Graph] = &[
         goal: Goal::Firings(40.0),
         beyond: Some(63),
     },
-    Graph {
-        name: "random-1000",
-        build: |tokens| graphs::random(1000, tokens),
-        tokens: 1 << 12,
-        values: false,
-        goal: Goal::Firings(150.0),
-        beyond: None,
-    },
+    mixed("random-1000-4", |tokens| graphs::random(1000, tokens, 4)),
+    mixed("random-1000-16", |tokens| graphs::random(1000, tokens, 16)),
     peer("adder-tree", |tokens| graphs::adder_tree(1024, tokens), 1 << 12, 20.0 * 8.1, 11),
     peer("broadcast-chain", |tokens| graphs::broadcast_chain(16, tokens), 1 << 20, 20.0 * 15.5, 16),
     peer("mesh", |tokens| graphs::mesh(32, tokens), 1 << 12, 20.0 * 7.8, 64),
@@ -71,6 +65,11 @@ const GRAPHS: &[Graph] = &[
 
 const fn pipeline(name: &'static str, build: fn(u64) -> Program) -> Graph {
     Graph { name, build, tokens: 1 << 19, values: false, goal: Goal::Firings(400.0), beyond: Some(63) }
+}
+
+/// Mixed rates; the streams have room for as many iterations as the name says.
+const fn mixed(name: &'static str, build: fn(u64) -> Program) -> Graph {
+    Graph { name, build, tokens: 1 << 12, values: false, goal: Goal::Firings(150.0), beyond: None }
 }
 
 const fn peer(name: &'static str, build: fn(u64) -> Program, tokens: u64, transfers: f64, beyond: u64) -> Graph {

@@ -16,11 +16,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# The shorter and the longer run in tokens (iterations of random-1000), and the goal in instructions per transfer.
+# The shorter and the longer run in tokens (iterations of random-1000-4), and the goal in instructions per transfer.
 LENGTHS: dict[str, tuple[int, int, int | None]] = {
     "pipeline-32": (2_048, 18_432, None),
     "pipeline-values": (512, 4_608, None),
-    "random-1000": (32, 160, None),
+    "random-1000-4": (32, 160, None),
     "adder-tree": (256, 768, 30),
     "broadcast-chain": (4_096, 36_864, None),
     "mesh": (256, 768, None),

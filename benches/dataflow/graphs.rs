@@ -121,7 +121,7 @@ pub fn mesh(side: usize, tokens: u64) -> Program {
 
 /// Units with one or two inputs from any of the 16 units before them, rates 1 to 4, every fourth unit cyclo-static in its
 /// rates and its ii. An iteration is 2, 3, 4 or 6 firings of each unit; `iterations` must be even.
-pub fn random(units: usize, iterations: u64) -> Program {
+pub fn random(units: usize, iterations: u64, room: u64) -> Program {
     let (mut graph, mut state) = (Graph::default(), 1u64);
     let mut draw = |below: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -141,8 +141,7 @@ pub fn random(units: usize, iterations: u64) -> Program {
             let uneven = |rate: u32| [rate + 1, rate - 1];
             let lone = |unit: &Unit, rate| if unit.phases.len() == 1 { [rate; 2] } else { uneven(rate) };
             let (produced, consumed) = (lone(&graph.units[from], produce), lone(&graph.units[unit], consume));
-            // Room for two iterations (of two rounds each where ends are uneven) leaves no way to deadlock.
-            graph.join((from, &produced), (unit, &consumed), 4 * repeats[from] * u64::from(produce));
+            graph.join((from, &produced), (unit, &consumed), room * repeats[from] * u64::from(produce));
         }
     }
     graph.program()

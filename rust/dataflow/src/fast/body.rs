@@ -1,7 +1,8 @@
 //! A unit's nest cut into straight pieces: short bodies of phases that run over and over, and the loops around them.
 
+use super::pace::Rates;
 use crate::nest::Code;
-use crate::program::{Action, Bound, Program};
+use crate::program::{Action, Bound};
 use crate::repetition::gcd;
 
 /// Firings that are evaluated together at most.
@@ -25,7 +26,7 @@ pub(crate) enum Piece {
 }
 
 /// What the two ends of a stream move at once, counted in the largest portion that both move whole.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Grains {
     /// Tokens of that portion.
     pub share: u64,
@@ -34,14 +35,17 @@ pub(crate) struct Grains {
     pub consumed: u64,
     /// The producer's phases have one latency, and it is not a load unit.
     pub latency: Option<i64>,
+    /// Portions that the producer and the consumer move in their firings, if the stream is paced.
+    pub rates: Option<(Rates, Rates)>,
 }
 
 impl Grains {
-    fn are_one(self) -> bool {
+    fn are_one(&self) -> bool {
         self.produced == 1 && self.consumed == 1 && self.latency.is_some()
     }
 
-    pub(crate) fn new(program: &Program, stream: usize) -> Self {
+    pub(crate) fn new(bound: &Bound, stream: usize) -> Self {
+        let program = bound.program;
         let (from, to) = (program.streams[stream].from.0, program.streams[stream].to.0);
         let actions = |unit: usize| {
             let first = program.first_action[unit];
@@ -58,8 +62,49 @@ impl Grains {
             actions(from).iter().filter(|action| rate(&action.produce) > 0).map(|action| action.latency as i64);
         let one = latencies.next().unwrap_or(0);
         let same = program.units[from].port.is_none() && latencies.all(|other| other == one);
-        Grains { share, produced: produced / share, consumed: consumed / share, latency: same.then_some(one) }
+        let portions = |unit: usize, input: bool| {
+            let portion = |action: &Action| rate(if input { &action.consume } else { &action.produce }) / share;
+            let mut all = actions(unit).iter().map(portion);
+            let first = all.next()?;
+            if program.units[unit].choice.is_none() && all.all(|other| other == first) {
+                return Some(Rates::new([first].into_iter()));
+            }
+            Some(Rates::new(round(bound, unit)?.iter().map(|&at| portion(&program.actions[at]))))
+        };
+        let rates = || Some((portions(from, false)?, portions(to, true)?)).filter(|(from, to)| from.suit(to));
+        let (produced, consumed) = (produced / share, consumed / share);
+        let mut grains = Grains { share, produced, consumed, latency: same.then_some(one), rates: None };
+        // One token a firing at both ends needs no table.
+        if same {
+            grains.rates = rates().filter(|(produced, consumed)| !produced.are_one() || !consumed.are_one());
+        }
+        grains
     }
+}
+
+/// The actions that `unit` repeats from its first firing to its last, if they are few.
+fn round(bound: &Bound, unit: usize) -> Option<Vec<usize>> {
+    if bound.program.units[unit].choice.is_some() {
+        return None;
+    }
+    let (list, rest) = match bound.code[unit][..] {
+        [Code::Fire { phase, .. }, ref rest @ ..] => (vec![phase as usize], rest),
+        [Code::Begin { .. }, ref body @ ..] => {
+            let (length, actions) = straight(body)?;
+            (actions, &body[length + 1..])
+        }
+        _ => return None,
+    };
+    // What comes after must go on in the same way.
+    let mut at = 0;
+    for code in rest {
+        let Code::Fire { phase, times } = *code else { return None };
+        if times > LONGEST_BODY || (0..times as usize).any(|next| list[(at + next) % list.len()] != phase as usize) {
+            return None;
+        }
+        at += times as usize;
+    }
+    Some(list)
 }
 
 /// A quantity of each firing of a body, laid out so that any `CHUNK` successive firings are one slice.
@@ -84,6 +129,8 @@ pub(crate) struct Use {
     pub from_memory: bool,
     /// One token in each firing, and each token has its own entry at both ends of the stream.
     pub plain: bool,
+    /// The stream is paced.
+    pub paced: bool,
 }
 
 /// Phases that run one after another, over and over.
@@ -99,8 +146,10 @@ pub(crate) struct Body {
     pub transfer: bool,
     /// A stream leads from the unit to itself, so that firing makes more firings possible.
     pub again: bool,
-    /// The interval and latency of all firings, if its streams are plain and memory has no part in it.
-    pub plain: Option<(i64, i64)>,
+    /// The latency of all firings, if all its streams are plain or paced and memory has no part in it.
+    pub steady: Option<i64>,
+    /// They are plain, and firings have the same interval.
+    pub plain: bool,
 }
 
 impl<T: Copy + PartialEq> Each<T> {
@@ -161,7 +210,8 @@ impl Body {
                 (stream, all.iter().map(rate).collect::<Vec<u64>>())
             };
             let used = |(lane, rates): (usize, Vec<u64>)| {
-                if rates.iter().all(|&rate| rate == 0) {
+                let paced = grains[lane].rates.is_some();
+                if !paced && rates.iter().all(|&rate| rate == 0) {
                     return None;
                 }
                 let from_memory = input && program.units[program.streams[lane].from.0].port.is_some();
@@ -172,8 +222,8 @@ impl Body {
                     Some(before)
                 });
                 let before = if matches!(rate, Each::Table(_)) { sums.collect() } else { Table::default() };
-                let plain = matches!(rate, Each::Same(1)) && grains[lane].are_one();
-                Some(Use { lane, rate, before, from_memory, plain })
+                let plain = !paced && matches!(rate, Each::Same(1)) && grains[lane].are_one();
+                Some(Use { lane, rate, before, from_memory, plain, paced })
             };
             streams.iter().map(rates).filter_map(used).collect()
         };
@@ -183,14 +233,14 @@ impl Body {
         let memory = transfer || consume.iter().any(|end| end.from_memory);
         let ii = Each::new(all.iter().map(|action| action.ii as i64).collect());
         let latency = Each::new(all.iter().map(|action| action.latency as i64).collect());
-        let plain = match (&ii, &latency) {
-            (Each::Same(ii), Each::Same(latency)) if consume.iter().chain(&produce).all(|end| end.plain) && !memory => {
-                Some((*ii, *latency))
-            }
+        let all = |test: fn(&Use) -> bool| consume.iter().chain(&produce).all(test);
+        let steady = match latency {
+            Each::Same(latency) if !memory && all(|end| end.plain || end.paced) => Some(latency),
             _ => None,
         };
         Body {
-            plain,
+            plain: all(|end| end.plain) && !ii.is_table(),
+            steady,
             ii,
             latency,
             memory,

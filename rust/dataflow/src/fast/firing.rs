@@ -42,12 +42,24 @@ struct Latest<'a> {
     /// When the unit is ready; an earlier time is none.
     ready: i64,
     nothing: bool,
+    /// Ends of streams that were taken in.
+    taken: usize,
 }
 
 impl<'a> Latest<'a> {
     #[inline(always)]
     fn new(found: &'a mut Pass, spare: &'a mut Pass, firings: usize, ready: i64) -> Self {
-        Latest { found: &mut found[..firings + 1], spare: &mut spare[..firings + 1], ready, nothing: true }
+        Latest { found: &mut found[..firings + 1], spare: &mut spare[..firings + 1], ready, nothing: true, taken: 0 }
+    }
+
+    #[inline(always)]
+    fn take_tokens(&mut self, uses: &[Use], lanes: &[Lane], times: &[i64], next: usize) {
+        uses.iter().for_each(|end| self.take(lanes[end.lane].tokens_ahead(), times, end, next));
+    }
+
+    #[inline(always)]
+    fn take_slots(&mut self, uses: &[Use], lanes: &[Lane], times: &[i64], next: usize) {
+        uses.iter().for_each(|end| self.take(lanes[end.lane].slots_ahead(), times, end, next));
     }
 
     /// Takes in one end of a stream, unless all its times are past: they only rise, so the last one tells.
@@ -56,7 +68,10 @@ impl<'a> Latest<'a> {
         if ahead.last(times, end, next, self.found.len() - 1) <= self.ready {
             return;
         }
-        if self.nothing && end.plain {
+        if !self.nothing && !ahead.matters(times, &self.found[1..]) {
+            return;
+        }
+        if self.nothing && (end.plain || end.paced) {
             ahead.put(times, &mut self.found[1..]);
         } else {
             if self.nothing {
@@ -66,6 +81,7 @@ impl<'a> Latest<'a> {
             std::mem::swap(&mut self.found, &mut self.spare);
         }
         self.nothing = false;
+        self.taken += 1;
     }
 }
 
@@ -81,12 +97,8 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
 
         // When everything is there that the firings wait for, ...
         let mut latest = Latest::new(starts, spare, firings, before);
-        for end in &body.consume {
-            latest.take(lanes[end.lane].tokens_ahead(), times, end, next);
-        }
-        for end in &body.produce {
-            latest.take(lanes[end.lane].slots_ahead(), times, end, next);
-        }
+        latest.take_tokens(&body.consume, lanes, times, next);
+        latest.take_slots(&body.produce, lanes, times, next);
         let Latest { found: starts, spare, mut nothing, .. } = latest;
         if nothing && (body.transfer || body.ii.is_table()) {
             starts.fill(0);
@@ -143,9 +155,7 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
             actor.memory += from_memory;
         } else if waited > 0 && !body.produce.is_empty() {
             let mut latest = Latest::new(data, memory, firings, before);
-            for end in &body.consume {
-                latest.take(lanes[end.lane].tokens_ahead(), times, end, next);
-            }
+            latest.take_tokens(&body.consume, lanes, times, next);
             actor.space += match &body.ii {
                 _ if latest.nothing => waited,
                 Each::Same(ii) => late_evenly(&latest.found[1..], starts, before, *ii),
@@ -175,55 +185,108 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
         Ok(())
     }
 
-    /// Fires a unit as often as it can, `most` times at most, where every stream carries one token a firing, every firing
-    /// takes the same time, and memory has no part. `C` and `R` are the streams that it consumes from and produces on.
+    /// Fires a unit as often as it can, `most` times at most, where every stream is plain or paced and memory has no part;
+    /// if it is `PLAIN`, every stream is plain and firings have the same interval. `C` and `R` are the streams that it
+    /// consumes from and produces on.
     #[inline(always)]
-    pub(super) fn fire_plain<const C: usize, const R: usize>(&mut self, at: usize, body: usize, most: u64) -> u64 {
+    pub(super) fn fire_steady<const C: usize, const R: usize, const PLAIN: bool>(
+        &mut self,
+        at: usize,
+        body: usize,
+        most: u64,
+    ) -> u64 {
         let Self { bodies, lanes, times, actors, scratch, ready, .. } = self;
         let (body, actor) = (&bodies[body], &mut actors[at]);
         let (consume, produce) = (known::<C>(&body.consume), known::<R>(&body.produce));
-        let Some((ii, latency)) = body.plain else { return 0 };
-        let mut fired = most;
+        let Some(latency) = body.steady else { return 0 };
+        let (mut fired, next) = (most, actor.place.next);
         for end in consume {
-            fired = fired.min(lanes[end.lane].tokens());
+            let lane = &lanes[end.lane];
+            fired = if PLAIN { fired.min(lane.tokens()) } else { lane.firings(end, true, next, fired) };
         }
         for end in produce {
-            fired = fired.min(lanes[end.lane].space());
+            let lane = &lanes[end.lane];
+            fired = if PLAIN { fired.min(lane.space()) } else { lane.firings(end, false, next, fired) };
         }
         if fired == 0 {
             return 0;
         }
         let firings = fired as usize;
-        let Scratch { starts, spare, data, memory, .. } = &mut **scratch;
-        let (starts, spare) = (&mut starts[..firings + 1], &mut spare[1..firings + 1]);
-        latest(consume, produce, lanes, times, spare, &mut starts[1..]);
+        let Scratch { starts, spare, data, memory, ends, .. } = &mut **scratch;
         let before = actor.ready;
-        actor.ready = chain(starts, before, ii);
+        let (starts, on_data, on_slots) = if PLAIN {
+            let (starts, spare) = (&mut starts[..firings + 1], &mut spare[1..firings + 1]);
+            latest(consume, produce, lanes, times, spare, &mut starts[1..]);
+            (starts, !consume.is_empty(), !produce.is_empty())
+        } else {
+            let mut latest = Latest::new(starts, spare, firings, before);
+            latest.take_tokens(consume, lanes, times, next);
+            let on_data = !latest.nothing;
+            if on_data && !produce.is_empty() {
+                data[1..firings + 1].copy_from_slice(&latest.found[1..]);
+            }
+            let of_data = latest.taken;
+            latest.take_slots(produce, lanes, times, next);
+            let on_slots = latest.taken > of_data;
+            (latest.found, on_data, on_slots)
+        };
+        if !PLAIN && !on_data && !on_slots {
+            starts.fill(before);
+        }
+        let ends = &mut ends[..firings];
+        let (busy, last_ii) = match &body.ii {
+            Each::Same(ii) => {
+                actor.ready = chain(starts, before, *ii);
+                (ii * firings as i64, *ii)
+            }
+            Each::Table(_) if PLAIN => return 0,
+            Each::Table(iis) => {
+                let iis = &iis[next..next + firings];
+                actor.ready = chain_each(&mut starts[1..], ends, before, iis);
+                (iis.iter().sum(), iis[firings - 1])
+            }
+        };
         let starts = &starts[1..];
-        let busy = ii * firings as i64;
-        actor.end = actor.end.max(actor.ready + (latency - ii).max(0));
+        actor.end = actor.end.max(actor.ready + (latency - last_ii).max(0));
         actor.busy += busy;
         if actor.firings == 0 {
             actor.first = starts[0];
         }
         let waited = actor.ready - before - busy;
-        if waited > 0 && !produce.is_empty() {
-            actor.space += if consume.is_empty() {
+        if waited > 0 && on_slots {
+            actor.space += if !on_data {
                 waited
             } else {
-                let data = &mut data[1..firings + 1];
-                latest(consume, &[], lanes, times, &mut memory[1..firings + 1], data);
-                late_evenly(data, starts, before, ii)
+                let data = &mut data[..firings + 1];
+                if PLAIN {
+                    latest(consume, &[], lanes, times, &mut memory[1..firings + 1], &mut data[1..]);
+                }
+                match &body.ii {
+                    Each::Same(ii) => late_evenly(&data[1..], starts, before, *ii),
+                    Each::Table(_) => late(&data[1..], starts, ends, before),
+                }
             };
         }
+        let (ends, add) = match &body.ii {
+            Each::Same(ii) => (starts, *ii),
+            Each::Table(_) => (&*ends, 0),
+        };
         for end in consume {
             let lane = &mut lanes[end.lane];
-            lane.plain_consume(times, starts, ii);
+            if PLAIN {
+                lane.plain_consume(times, ends, add);
+            } else {
+                lane.consume(times, end, next, ends, add);
+            }
             ready.insert(lane.from);
         }
         for end in produce {
             let lane = &mut lanes[end.lane];
-            lane.plain_produce(times, starts);
+            if PLAIN {
+                lane.plain_produce(times, starts);
+            } else {
+                lane.produce(times, end, next, starts, Some(&body.latency));
+            }
             ready.insert(lane.to);
         }
         let length = body.actions.len();

@@ -1,18 +1,24 @@
 //! A stream as tracks of timestamps: when its producer took slots, and when its consumer freed them.
 
 use super::body::{Each, Grains, Use};
+use super::pace::{Pace, Tables};
 use super::track::{Ahead, Span, Track};
 use crate::stream::Stream;
 
-/// A stream in motion. It counts in portions of `share` tokens, the largest that both ends move whole.
+/// Before every time that matters, and far from the end of the range.
+const LONG_AGO: i64 = i64::MIN / 4;
+
+/// A stream in motion. It counts in portions of `share` tokens, the largest that both ends move whole; a paced one in
+/// firings of the unit at either end.
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
     /// Tokens ever, initial ones included: slot taken, arrival known, consumed.
-    pub taken: u64,
-    pub visible: u64,
-    pub consumed: u64,
-    pub capacity: u64,
+    taken: u64,
+    visible: u64,
+    consumed: u64,
+    capacity: u64,
     initial: i64,
+    pace: Option<Box<Pace>>,
     pub share: u64,
     /// Tokens taken, and consumed, in periods that were skipped.
     skipped: u64,
@@ -46,21 +52,36 @@ impl Lane {
         ends: (usize, usize),
         grains: &Grains,
         times: &mut Vec<i64>,
+        tables: &Tables,
     ) -> Self {
         // Both ends move whole portions, so initial tokens that are less than one stay where they are.
         let (initial, stuck) = (stream.initial / grains.share, stream.initial % grains.share);
         let capacity = (slots as u64 - stuck) / grains.share;
         let (latency, credit) = (stream.latency as i64, stream.credit as i64);
-        let made = Track::new(times, capacity, grains.produced);
-        let seen = grains.latency.is_none().then(|| Track::new(times, capacity, grains.produced));
-        // Long enough for the slots that the consumer frees at once and for those before, which `check` asks for.
-        let freed = Track::new(times, 2 * capacity, grains.consumed);
         let delay = grains.latency.map_or(0, |of_producer| of_producer + latency);
-        // Initial tokens are visible at 0: their entries, which come before entry 0, say so.
-        for entry in 1..=initial.div_ceil(grains.produced) as i64 {
-            times[made.index(-entry)] = -delay;
-        }
+        let pace = grains.rates.as_ref().map(|rates| Box::new(Pace::new(rates, capacity, initial, tables)));
+        let (made, seen, freed) = match &grains.rates {
+            Some((produced, consumed)) => {
+                // Initial tokens, and slots that were never used, belong to entries before entry 0.
+                let before = times.len();
+                let made = Track::new(times, produced.most(capacity), 1);
+                let freed = Track::new(times, 2 * consumed.most(capacity), 1);
+                times[before..].fill(LONG_AGO);
+                (made, None, freed)
+            }
+            None => {
+                let made = Track::new(times, capacity, grains.produced);
+                // Initial tokens are visible at 0: their entries, which come before entry 0, say so.
+                for entry in 1..=initial.div_ceil(grains.produced) as i64 {
+                    times[made.index(-entry)] = -delay;
+                }
+                let seen = grains.latency.is_none().then(|| Track::new(times, capacity, grains.produced));
+                // Long enough for the slots that the consumer frees at once and for those before, which `check` asks for.
+                (made, seen, Track::new(times, 2 * capacity, grains.consumed))
+            }
+        };
         Lane {
+            pace,
             taken: initial,
             visible: initial,
             consumed: 0,
@@ -91,6 +112,28 @@ impl Lane {
     #[inline(always)]
     pub(super) fn space(&self) -> u64 {
         self.capacity - (self.taken - self.consumed)
+    }
+
+    /// How many of the next `most` firings of a unit, from firing `next` of its body on, find their tokens at this `end`
+    /// of the stream, or their slots.
+    #[inline(always)]
+    pub(super) fn firings(&self, end: &Use, tokens: bool, next: usize, most: u64) -> u64 {
+        match (&self.pace, tokens) {
+            (Some(pace), true) => pace.tokens.possible(self.made.entries, most),
+            (Some(pace), false) => pace.slots.possible(self.freed.entries, most),
+            (None, true) => end.firings(next, self.tokens()).min(most),
+            (None, false) => end.firings(next, self.space()).min(most),
+        }
+    }
+
+    /// Whether the next firing finds less than `rate` tokens, or slots.
+    pub(super) fn lacks(&self, tokens: bool, rate: u64) -> bool {
+        match (&self.pace, tokens) {
+            (Some(pace), true) => pace.tokens.possible(self.made.entries, 1) == 0,
+            (Some(pace), false) => pace.slots.possible(self.freed.entries, 1) == 0,
+            (None, true) => self.tokens() < rate / self.share,
+            (None, false) => self.space() < rate / self.share,
+        }
     }
 
     /// When the next `count` tokens of a plain end are visible.
@@ -127,19 +170,28 @@ impl Lane {
     #[inline(always)]
     pub(super) fn tokens_ahead(&self) -> Ahead<'_> {
         let (track, add) = self.seen.as_ref().map_or((&self.made, self.delay), |seen| (seen, 0));
-        Ahead::new(track, self.consumed as i64 - self.initial, add)
+        Ahead::new(track, self.consumed as i64 - self.initial, add, self.pace.as_ref().map(|pace| &pace.tokens))
     }
 
     /// When the next slots are free. Slots that were never used are free from 0 on: their entries, which come before entry
     /// 0, have not been written yet.
     #[inline(always)]
     pub(super) fn slots_ahead(&self) -> Ahead<'_> {
-        Ahead::new(&self.freed, self.taken as i64 - self.capacity as i64, 0)
+        let first = self.taken as i64 - self.capacity as i64;
+        Ahead::new(&self.freed, first, 0, self.pace.as_ref().map(|pace| &pace.slots))
     }
 
     /// Firings that are busy until `ends` plus `add` consume their tokens.
     #[inline(always)]
     pub(super) fn consume(&mut self, times: &mut [i64], end: &Use, next: usize, ends: &[i64], add: i64) {
+        if let Some(pace) = &mut self.pace {
+            self.freed.extend(times, ends, add + self.credit);
+            pace.tokens.advance(ends.len());
+            if self.high < self.capacity {
+                self.high = pace.check(times, &self.made, &self.freed);
+            }
+            return;
+        }
         self.freed.append(times, end, next, ends, add + self.credit);
         self.consumed += end.tokens(next, ends.len());
         if self.high < self.capacity {
@@ -157,6 +209,11 @@ impl Lane {
         starts: &[i64],
         leave: Option<&Each<i64>>,
     ) {
+        if let Some(pace) = &mut self.pace {
+            self.made.extend(times, starts, 0);
+            pace.slots.advance(starts.len());
+            return;
+        }
         self.made.append(times, end, next, starts, 0);
         let tokens = end.tokens(next, starts.len());
         self.taken += tokens;
@@ -259,19 +316,27 @@ impl Lane {
 
     /// When the tokens on the stream are visible, and when its free slots are free.
     pub(super) fn standing<'a>(
-        &self,
+        &'a self,
         times: &'a [i64],
     ) -> (impl ExactSizeIterator<Item = i64> + 'a, impl ExactSizeIterator<Item = i64> + 'a) {
         let (seen, add) = self.seen.map_or((self.made, self.delay), |seen| (seen, 0));
         let freed = self.freed;
         let first = seen.entry(self.consumed as i64 - self.initial);
-        let tokens = (seen.entries - first).max(0) as usize;
         // Slots that were never used have no time.
         let free = freed.entry((self.taken as i64 - self.capacity as i64).max(0));
-        let slots = (freed.entries - free).max(0) as usize;
-        let token = move |ahead: usize| times[seen.index(first + ahead as i64)] + add;
-        let slot = move |ahead: usize| times[freed.index(free + ahead as i64)];
-        ((0..tokens).map(token), (0..slots).map(slot))
+        let (tokens, slots) = match &self.pace {
+            Some(pace) => (pace.tokens.all(seen.entries) as i64, pace.slots.all(freed.entries) as i64),
+            None => (seen.entries - first, freed.entries - free),
+        };
+        let token = move |ahead: usize| {
+            let entry = self.pace.as_ref().map_or(first + ahead as i64, |pace| pace.tokens.writer(ahead));
+            times[seen.index(entry)] + add
+        };
+        let slot = move |ahead: usize| {
+            let entry = self.pace.as_ref().map_or(free + ahead as i64, |pace| pace.slots.writer(ahead));
+            times[freed.index(entry)]
+        };
+        ((0..tokens.max(0) as usize).map(token), (0..slots.max(0) as usize).map(slot))
     }
 
     /// Everything on the stream is `cycles` later, and `tokens` more have passed.
@@ -285,18 +350,25 @@ impl Lane {
 
     /// Tokens on the stream.
     pub(super) fn held(&self) -> u64 {
-        self.taken - self.consumed
+        match &self.pace {
+            Some(pace) => pace.taken(self.made.entries as u64) - pace.rates.1.tokens(self.freed.entries as u64),
+            None => self.taken - self.consumed,
+        }
     }
 
     /// Tokens that passed, initial ones included.
     pub(super) fn passed(&self) -> u64 {
-        self.taken + self.skipped
+        let taken = self.pace.as_ref().map_or(self.taken, |pace| pace.taken(self.made.entries as u64));
+        taken + self.skipped
     }
 
     /// The most slots ever taken at a time.
     pub(super) fn high_water(mut self, times: &[i64]) -> u64 {
         if self.high < self.capacity {
-            self.check_each(times, true);
+            match &mut self.pace {
+                Some(pace) => self.high = pace.high_water(times, &self.made, &self.freed),
+                None => self.check_each(times, true),
+            }
         }
         self.high * self.share + self.stuck
     }

@@ -10,6 +10,7 @@ mod body;
 mod firing;
 mod lane;
 mod order;
+mod pace;
 mod passes;
 mod period;
 mod track;
@@ -30,6 +31,7 @@ use body::{Body, CHUNK, Grains, Piece, Place, pieces};
 use firing::{ANY, Scratch};
 use lane::Lane;
 use order::{Ready, dataflow_order};
+use pace::Tables;
 use period::Periods;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -110,7 +112,7 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
         let order = dataflow_order(program);
         let mut rank = vec![0; order.len()];
         order.iter().enumerate().for_each(|(at, &unit)| rank[unit] = at);
-        let grains: Vec<_> = (0..program.streams.len()).map(|stream| Grains::new(program, stream)).collect();
+        let grains: Vec<_> = (0..program.streams.len()).map(|stream| Grains::new(bound, stream)).collect();
         let mut bodies = Vec::with_capacity(order.len());
         let pieces: Vec<_> = order.iter().map(|&unit| pieces(bound, &grains, unit, &mut bodies)).collect();
         let actor = |(&unit, pieces): (&usize, &Vec<Piece>)| Actor {
@@ -126,10 +128,10 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             first: 0,
             end: 0,
         };
-        let mut times = Vec::new();
+        let (mut times, tables) = (Vec::new(), Tables::default());
         let lane = |(at, stream): (usize, &crate::stream::Stream)| {
             let ends = (rank[stream.from.0], rank[stream.to.0]);
-            Lane::new(stream, bound.slots[at], ends, &grains[at], &mut times)
+            Lane::new(stream, bound.slots[at], ends, &grains[at], &mut times, &tables)
         };
         let lanes = program.streams.iter().enumerate().map(lane).collect();
         let buffer = |stream: &crate::stream::Stream| Buffer::new(stream.initial, stream.lanes);
@@ -163,11 +165,6 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
     fn dispatch(mut self, watch: Watch) -> Result<Run, RunError> {
         #[cfg(target_arch = "x86_64")]
         {
-            if Self::TIMING_ALONE && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
-                // SAFETY: the processor has just been found to have these features.
-                unsafe { self.run_avx512(watch)? };
-                return self.finish();
-            }
             if !P::ON && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") {
                 // SAFETY: the processor has just been found to have these features.
                 unsafe { self.run_avx2(watch)? };
@@ -176,12 +173,6 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
         }
         self.run(watch)?;
         self.finish()
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512vl,bmi1,bmi2")]
-    fn run_avx512(&mut self, watch: Watch) -> Result<(), RunError> {
-        self.run(watch)
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -243,15 +234,16 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             let most = left.min(CHUNK as u64).min(gate - fired);
             let mut firings = most;
             let again = body.again;
-            if Self::TIMING_ALONE && body.plain.is_some() {
+            if Self::TIMING_ALONE && body.steady.is_some() {
                 // The loops over few streams are worth unrolling.
                 let fired = match (body.consume.len(), body.produce.len()) {
-                    (0, 1) => self.fire_plain::<0, 1>(actor, number, most),
-                    (1, 0) => self.fire_plain::<1, 0>(actor, number, most),
-                    (1, 1) => self.fire_plain::<1, 1>(actor, number, most),
-                    (1, 2) => self.fire_plain::<1, 2>(actor, number, most),
-                    (2, 1) => self.fire_plain::<2, 1>(actor, number, most),
-                    _ => self.fire_plain::<ANY, ANY>(actor, number, most),
+                    _ if !body.plain => self.fire_steady::<ANY, ANY, false>(actor, number, most),
+                    (0, 1) => self.fire_steady::<0, 1, true>(actor, number, most),
+                    (1, 0) => self.fire_steady::<1, 0, true>(actor, number, most),
+                    (1, 1) => self.fire_steady::<1, 1, true>(actor, number, most),
+                    (1, 2) => self.fire_steady::<1, 2, true>(actor, number, most),
+                    (2, 1) => self.fire_steady::<2, 1, true>(actor, number, most),
+                    _ => self.fire_steady::<ANY, ANY, true>(actor, number, most),
                 };
                 if fired == most || (again && fired > 0) {
                     continue;
@@ -259,10 +251,10 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
                 return Ok(());
             }
             for end in &body.consume {
-                firings = firings.min(end.firings(next, self.lanes[end.lane].tokens()));
+                firings = self.lanes[end.lane].firings(end, true, next, firings);
             }
             for end in &body.produce {
-                firings = firings.min(end.firings(next, self.lanes[end.lane].space()));
+                firings = self.lanes[end.lane].firings(end, false, next, firings);
             }
             if body.transfer
                 && let Some(door) = &self.doors[actor]
@@ -334,14 +326,12 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
         let body = &self.bodies[body];
         let action = &self.program.actions[body.actions[place.next]];
         for end in &self.program.ends[action.consume.clone()] {
-            let lane = &self.lanes[end.stream];
-            if lane.tokens() < end.rate / lane.share {
+            if self.lanes[end.stream].lacks(true, end.rate) {
                 return Some(Wait::Data(end.stream));
             }
         }
         for end in &self.program.ends[action.produce.clone()] {
-            let lane = &self.lanes[end.stream];
-            if lane.space() < end.rate / lane.share {
+            if self.lanes[end.stream].lacks(false, end.rate) {
                 return Some(Wait::Space(end.stream));
             }
         }

@@ -7,7 +7,7 @@
 //! stream, the times of its tokens and of its free slots. A time before the unit that it matters to is ready counts as
 //! then.
 
-use super::body::{Body, Piece, Place};
+use super::body::{Body, CHUNK, Piece, Place};
 use super::{Actor, Engine};
 use crate::observer::Probe;
 use crate::repetition::repetitions;
@@ -55,6 +55,9 @@ pub(super) struct Periods {
     memories: Vec<Memory>,
     /// Firings of the part between two checkpoints.
     work: u64,
+    /// The first multiple of a chunk in the reference's firings after the last checkpoint, and whether it was stopped there.
+    round: u64,
+    cut: bool,
     /// Firings of all units at the last checkpoint.
     last: u64,
 }
@@ -164,6 +167,8 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
             strides: Vec::new(),
             memories: Vec::new(),
             work,
+            round: 0,
+            cut: false,
             last: self.firings,
         });
         self.elect(None);
@@ -233,7 +238,7 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
     /// The reference has come to where it is held. True if it is a checkpoint: then everything else must come to rest.
     #[inline(never)]
     pub(super) fn is_held(&mut self, at: usize) -> bool {
-        let (Some(periods), actor) = (&self.periods, &mut self.actors[at]) else { return false };
+        let (Some(periods), actor) = (&mut self.periods, &mut self.actors[at]) else { return false };
         if actor.place.left == 0 {
             // It has ended, others may have long to go.
             self.elect(Some(at));
@@ -243,7 +248,10 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
             return true;
         }
         actor.gate = actor.firings + periods.until_stop(&self.pieces[at], &actor.place);
-        false
+        // After a checkpoint, bursts would go around the ends of all tracks. So one of the reference's is cut short there;
+        // its neighbours wake it again.
+        periods.cut = actor.firings == periods.round;
+        periods.cut
     }
 
     /// Called now and then: another reference takes the place of one that does not move while others do.
@@ -263,6 +271,10 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
         let at = periods.reference;
         let actor = &self.actors[at];
         let held = actor.firings == actor.gate && actor.place.left > 0;
+        let cut = std::mem::take(&mut periods.cut) && !held;
+        if cut {
+            self.ready.insert(at);
+        }
         if held {
             if let Some(piece) = periods.checkpoint(&self.pieces[at], &actor.place) {
                 let mut memory = std::mem::take(&mut periods.memories[piece]);
@@ -275,12 +287,14 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
                 periods.memories[piece] = memory;
             }
             let actor = &mut self.actors[at];
-            actor.gate = actor.firings + periods.until_stop(&self.pieces[at], &actor.place);
+            periods.round = actor.firings.next_multiple_of(CHUNK as u64);
+            let stop = actor.firings + periods.until_stop(&self.pieces[at], &actor.place);
+            actor.gate = if periods.round > actor.firings { stop.min(periods.round) } else { stop };
             periods.last = self.firings;
             self.ready.insert(at);
         }
         self.periods = Some(periods);
-        held
+        held || cut
     }
 
     fn snapshot(&self, periods: &Periods) -> Snapshot {

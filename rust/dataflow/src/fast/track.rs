@@ -4,6 +4,7 @@
 //! however many tokens it moves. All tracks lie in one array of times.
 
 use super::body::{Each, Use};
+use super::pace::Reach;
 use super::passes::{any_later, later, put};
 
 /// A ring of timestamps in the array of times; its length is a power of two.
@@ -65,6 +66,11 @@ impl Track {
     #[inline(always)]
     pub(super) fn index(&self, entry: i64) -> usize {
         self.base + (entry as usize & self.mask)
+    }
+
+    #[inline(always)]
+    pub(super) fn ring<'a>(&self, times: &'a [i64]) -> &'a [i64] {
+        &times[self.base..=self.base + self.mask]
     }
 
     /// `count` entries from `entry` on.
@@ -174,33 +180,50 @@ pub(super) struct Ahead<'a> {
     track: &'a Track,
     first: i64,
     add: i64,
+    /// Which times these are, if the stream is paced.
+    reach: Option<&'a Reach>,
 }
 
 impl<'a> Ahead<'a> {
     #[inline(always)]
-    pub(super) fn new(track: &'a Track, first: i64, add: i64) -> Self {
-        Ahead { track, first, add }
+    pub(super) fn new(track: &'a Track, first: i64, add: i64, reach: Option<&'a Reach>) -> Self {
+        Ahead { track, first, add, reach }
     }
 
     /// The last time that `count` firings need. Times on a track only rise.
     #[inline(always)]
     pub(super) fn last(&self, times: &[i64], end: &Use, next: usize, count: usize) -> i64 {
+        if let Some(reach) = self.reach {
+            return times[self.track.index(reach.last(count))] + self.add;
+        }
         match end.tokens(next, count) as i64 {
             0 => i64::MIN,
             tokens => times[self.track.index(self.track.entry(self.first + tokens - 1))] + self.add,
         }
     }
 
-    /// Sets `out` to the times of a plain end.
+    /// Sets `out` to the times of a plain or paced end.
     #[inline(always)]
     pub(super) fn put(&self, times: &[i64], out: &mut [i64]) {
+        if let Some(reach) = self.reach {
+            return reach.put(times, self.track, self.add, out);
+        }
         self.track.span(times, self.first, out.len(), self.add).put(out);
+    }
+
+    /// Whether the times may be later than `than`.
+    #[inline(always)]
+    pub(super) fn matters(&self, times: &[i64], than: &[i64]) -> bool {
+        self.reach.is_none_or(|reach| reach.matters(times, self.track, self.add, than))
     }
 
     /// Sets `out` to the later of `than` and the time that each firing needs.
     #[inline(always)]
     pub(super) fn later(&self, times: &[i64], end: &Use, next: usize, than: &[i64], out: &mut [i64]) {
         let than = &than[..out.len()];
+        if let Some(reach) = self.reach {
+            return reach.later(times, self.track, self.add, than, out);
+        }
         match &end.rate {
             _ if end.plain => self.track.span(times, self.first, out.len(), self.add).later(than, out),
             Each::Same(rate) => {

@@ -1,0 +1,373 @@
+//! The pace of a stream between two units that each move the same short list of rates on it over and over.
+//!
+//! Then which firing of the one unit has to come before which firing of the other is the same again after a few firings,
+//! and stands in a table. The stream has one time for each firing at either end, whatever the rates, and a unit looks up
+//! those that its firings wait for.
+
+use super::body::CHUNK;
+use super::track::Track;
+use crate::repetition::gcd;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// Firings in a table at most, and in a round of the other unit; streams of stranger rates keep their times per token.
+const MOST_FIRINGS: u64 = 1 << 12;
+const LONGEST_ROUND: u64 = 1 << 24;
+
+/// Firings that one look at a time may settle.
+const FEW: usize = 8;
+
+/// Tokens that the firings of a unit move on one stream, over and over.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Rates {
+    /// Tokens before each firing of a round, and of the round.
+    before: Vec<u64>,
+}
+
+impl Rates {
+    pub(super) fn new(rates: impl Iterator<Item = u64>) -> Self {
+        let sums = rates.scan(0, |sum, rate| {
+            *sum += rate;
+            Some(*sum)
+        });
+        Rates { before: [0].into_iter().chain(sums).collect() }
+    }
+
+    /// Whether `self` and the rates at the other end are steady enough for tables.
+    pub(super) fn suit(&self, other: &Rates) -> bool {
+        let short = |(writer, reader): (&Rates, &Rates)| {
+            let (round, firings) = rounds(writer, reader);
+            round <= LONGEST_ROUND && firings <= MOST_FIRINGS
+        };
+        self.round() > 0 && other.round() > 0 && [(self, other), (other, self)].into_iter().all(short)
+    }
+
+    /// One token in each firing.
+    pub(super) fn are_one(&self) -> bool {
+        self.before == [0, 1]
+    }
+
+    fn length(&self) -> u64 {
+        self.before.len() as u64 - 1
+    }
+
+    fn round(&self) -> u64 {
+        self.before[self.before.len() - 1]
+    }
+
+    /// Tokens of the first `firings` firings.
+    pub(super) fn tokens(&self, firings: u64) -> u64 {
+        firings / self.length() * self.round() + self.before[(firings % self.length()) as usize]
+    }
+
+    /// The most firings whose tokens are no more than `tokens`; the next one moves token number `tokens`.
+    fn firings(&self, tokens: u64) -> u64 {
+        let rest = tokens % self.round();
+        tokens / self.round() * self.length() + self.before.partition_point(|&before| before <= rest) as u64 - 1
+    }
+
+    /// Firings that can lie between the two ends of a stream of `capacity` slots.
+    pub(super) fn most(&self, capacity: u64) -> u64 {
+        self.firings(capacity) + self.length() + 1
+    }
+}
+
+/// Firings of a writer and of a reader after which both stand as before.
+fn rounds(writer: &Rates, reader: &Rates) -> (u64, u64) {
+    let shared = gcd(writer.round().into(), reader.round().into()) as u64;
+    (writer.length().saturating_mul(reader.round() / shared), reader.length().saturating_mul(writer.round() / shared))
+}
+
+/// Which firing of a writer each firing of a reader waits for.
+#[derive(Debug)]
+struct Table {
+    /// For the firings of a round of the reader, and a chunk more.
+    by: Vec<u32>,
+    /// Firings in a round of both.
+    writer: i64,
+    reader: usize,
+}
+
+impl Table {
+    /// `slack` tokens are there before the writer's first firing; the firings of the reader that they suffice for are left
+    /// out.
+    fn new(writer: &Rates, reader: &Rates, slack: u64) -> Self {
+        let (of_writer, of_reader) = rounds(writer, reader);
+        let first = reader.firings(slack);
+        let by = |firing| writer.firings(reader.tokens(first + firing + 1) - slack - 1) as u32;
+        let by = (0..of_reader + CHUNK as u64).map(by).collect();
+        Table { by, writer: of_writer as i64, reader: of_reader as usize }
+    }
+}
+
+/// Tables that have been made; many streams have the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tables(Rc<RefCell<HashMap<(Rates, Rates, u64), Rc<Table>>>>);
+
+impl Tables {
+    fn get(&self, writer: &Rates, reader: &Rates, slack: u64) -> Rc<Table> {
+        // Whole rounds of the reader change nothing but the number of its first firings.
+        let slack = slack % reader.round();
+        let key = (writer.clone(), reader.clone(), slack);
+        self.0.borrow_mut().entry(key).or_insert_with(|| Table::new(writer, reader, slack).into()).clone()
+    }
+}
+
+/// The firings of a writer that the next firings of a reader wait for. Firings before the writer's first have long ended.
+#[derive(Clone, Debug)]
+pub(super) struct Reach {
+    table: Rc<Table>,
+    /// The reader's next firing in its round.
+    at: usize,
+    /// The writer's firing that the round begins with.
+    base: i64,
+}
+
+impl Reach {
+    /// From firing `next` of the reader on.
+    fn new(writer: &Rates, reader: &Rates, slack: u64, next: u64, tables: &Tables) -> Self {
+        let table = tables.get(writer, reader, slack);
+        let since = next as i64 - reader.firings(slack) as i64;
+        let (round, at) = (since.div_euclid(table.reader as i64), since.rem_euclid(table.reader as i64));
+        Reach { at: at as usize, base: round * table.writer, table }
+    }
+
+    /// How many of the next `most` firings, a chunk at most, can go when the writer has fired so often.
+    #[inline(always)]
+    pub(super) fn possible(&self, fired: i64, most: u64) -> u64 {
+        let (there, by) = (fired - self.base, &self.table.by[self.at..self.at + most as usize]);
+        match by.last() {
+            Some(&last) if i64::from(last) >= there => by.partition_point(|&by| i64::from(by) < there) as u64,
+            _ => most,
+        }
+    }
+
+    /// All firings that can go when the writer has fired so often.
+    pub(super) fn all(&self, fired: i64) -> u64 {
+        let (there, table) = (fired - self.base, &*self.table);
+        let (rounds, rest) = (there.div_euclid(table.writer), there.rem_euclid(table.writer));
+        let more = table.by[..table.reader].partition_point(|&by| i64::from(by) < rest);
+        (rounds * table.reader as i64 + more as i64 - self.at as i64) as u64
+    }
+
+    /// What firing `ahead` from now waits for.
+    #[inline(always)]
+    pub(super) fn writer(&self, ahead: usize) -> i64 {
+        let (at, table) = (self.at + ahead, &*self.table);
+        match table.by.get(at) {
+            Some(&by) => self.base + i64::from(by),
+            None => self.base + (at / table.reader) as i64 * table.writer + i64::from(table.by[at % table.reader]),
+        }
+    }
+
+    /// The firing that the last of the next `count` firings waits for.
+    #[inline(always)]
+    pub(super) fn last(&self, count: usize) -> i64 {
+        self.writer(count - 1)
+    }
+
+    /// Sets `out` to what the next firings wait for, plus `add`.
+    #[inline(always)]
+    pub(super) fn put(&self, times: &[i64], track: &Track, add: i64, out: &mut [i64]) {
+        let ring = track.ring(times);
+        for (out, &by) in out.iter_mut().zip(&self.table.by[self.at..]) {
+            *out = ring[(self.base + i64::from(by)) as usize & (ring.len() - 1)] + add;
+        }
+    }
+
+    /// Whether what the next firings wait for, plus `add`, may be later than `than`. Times only rise: where the last of a
+    /// few is past when their first firing could start, none of them matters.
+    #[inline(always)]
+    pub(super) fn matters(&self, times: &[i64], track: &Track, add: i64, than: &[i64]) -> bool {
+        let ring = track.ring(times);
+        let by = &self.table.by[self.at..self.at + than.len()];
+        let last = |by: &[u32]| ring[(self.base + i64::from(by[by.len() - 1])) as usize & (ring.len() - 1)] + add;
+        than.chunks(FEW).zip(by.chunks(FEW)).any(|(than, by)| last(by) > than[0])
+    }
+
+    /// Sets `out` to the later of `than` and what the next firings wait for, plus `add`.
+    #[inline(always)]
+    pub(super) fn later(&self, times: &[i64], track: &Track, add: i64, than: &[i64], out: &mut [i64]) {
+        let ring = track.ring(times);
+        for ((out, &than), &by) in out.iter_mut().zip(than).zip(&self.table.by[self.at..]) {
+            *out = than.max(ring[(self.base + i64::from(by)) as usize & (ring.len() - 1)] + add);
+        }
+    }
+
+    /// Whether none of the next `count` firings starts, at the times of `starts` from `first` on, before what it waits for
+    /// has ended.
+    #[inline(always)]
+    fn precedes(&self, times: &[i64], ends: &Track, starts: &Track, first: i64, count: usize) -> bool {
+        let (ends, starts) = (ends.ring(times), starts.ring(times));
+        let end = |by: u32| ends[(self.base + i64::from(by)) as usize & (ends.len() - 1)];
+        let start = |firing: i64| starts[firing as usize & (starts.len() - 1)];
+        let in_time = |(few, by): (usize, &[u32])| {
+            let first = first + (few * FEW) as i64;
+            end(by[by.len() - 1]) <= start(first)
+                || (first..).zip(by).fold(0, |signs, (firing, &by)| signs | (start(firing) - end(by))) >= 0
+        };
+        self.table.by[self.at..self.at + count].chunks(FEW).enumerate().all(in_time)
+    }
+
+    /// The reader has fired `count` times, a chunk at most.
+    #[inline(always)]
+    pub(super) fn advance(&mut self, count: usize) {
+        self.at += count;
+        if self.at >= self.table.reader {
+            self.base += (self.at / self.table.reader) as i64 * self.table.writer;
+            self.at %= self.table.reader;
+        }
+    }
+}
+
+/// The pace of a stream.
+#[derive(Clone, Debug)]
+pub(super) struct Pace {
+    /// What the consumer's next firings wait for, and the producer's.
+    pub(super) tokens: Reach,
+    pub(super) slots: Reach,
+    pub(super) rates: Rc<(Rates, Rates)>,
+    mark: Mark,
+    initial: u64,
+    tables: Tables,
+}
+
+/// How far the firings of the producer have been checked against the high-water mark. With as many slots as the mark they
+/// could go when certain firings of the consumer had ended; where those ended later, the mark rises.
+#[derive(Clone, Debug)]
+struct Mark {
+    high: u64,
+    /// The producer's next firing to be checked, and what it waits for.
+    next: i64,
+    reach: Reach,
+}
+
+impl Mark {
+    fn new((produced, consumed): &(Rates, Rates), initial: u64, high: u64, next: i64, tables: &Tables) -> Self {
+        let slack = high - initial;
+        // The first firings need no slot that was used before.
+        let next = (next as u64).max(produced.firings(slack));
+        Mark { high, next: next as i64, reach: Reach::new(consumed, produced, slack, next, tables) }
+    }
+}
+
+impl Pace {
+    pub(super) fn new(rates: &(Rates, Rates), capacity: u64, initial: u64, tables: &Tables) -> Self {
+        let (produced, consumed) = rates;
+        Pace {
+            tokens: Reach::new(produced, consumed, initial, 0, tables),
+            slots: Reach::new(consumed, produced, capacity - initial, 0, tables),
+            mark: Mark::new(rates, initial, initial, 0, tables),
+            initial,
+            rates: Rc::new(rates.clone()),
+            tables: tables.clone(),
+        }
+    }
+
+    /// The most slots taken after a firing of the producer, of those firings that nothing still unknown can change.
+    #[inline(always)]
+    pub(super) fn check(&mut self, times: &[i64], starts: &Track, ends: &Track) -> u64 {
+        loop {
+            let count = (starts.entries - self.mark.next).clamp(0, CHUNK as i64) as u64;
+            let reach = &self.mark.reach;
+            let count = reach.possible(ends.entries, count) as usize;
+            if count == 0 {
+                return self.mark.high;
+            }
+            // Times only rise: often the last slot was free when the first of these firings started.
+            let first = times[starts.index(self.mark.next)];
+            if times[ends.index(reach.last(count))] <= first
+                || reach.precedes(times, ends, starts, self.mark.next, count)
+            {
+                self.mark.next += count as i64;
+                self.mark.reach.advance(count);
+            } else {
+                self.raise(times, starts, ends, count as i64);
+            }
+        }
+    }
+
+    /// The same when the run has ended and everything is known.
+    pub(super) fn high_water(&mut self, times: &[i64], starts: &Track, ends: &Track) -> u64 {
+        let left = starts.entries - self.mark.next;
+        if left > 0 {
+            self.raise(times, starts, ends, left);
+        }
+        self.mark.high
+    }
+
+    /// Goes through `count` firings of the producer one by one, where some of them raise the mark.
+    #[inline(never)]
+    fn raise(&mut self, times: &[i64], starts: &Track, ends: &Track, count: i64) {
+        let (produced, consumed) = &*self.rates;
+        let (mut high, first, ended) = (self.mark.high, self.mark.next, ends.entries as u64);
+        for firing in first..first + count {
+            let start = times[starts.index(firing)];
+            let end = |firing: u64| times[ends.index(firing as i64)];
+            let taken = self.initial + produced.tokens(firing as u64 + 1);
+            // From the firing that the mark asks for, up or down to the last that has ended.
+            let mut over = consumed.firings((taken - high.min(taken)).min(consumed.tokens(ended))).min(ended);
+            while over < ended && end(over) <= start {
+                over += 1;
+            }
+            while over > 0 && end(over - 1) > start {
+                over -= 1;
+            }
+            high = high.max(taken - consumed.tokens(over));
+        }
+        self.mark = Mark::new(&self.rates, self.initial, high, first + count, &self.tables);
+    }
+
+    /// Tokens taken by so many firings of the producer, initial ones included.
+    pub(super) fn taken(&self, firings: u64) -> u64 {
+        self.initial + self.rates.0.tokens(firings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// For each of the reader's first firings the writer's firing that it waits for, found one by one; negative for none.
+    fn one_by_one(writer: &[u64], reader: &[u64], slack: u64, firings: usize) -> Vec<i64> {
+        let (mut written, mut read, mut next) = (slack, 0, -1);
+        let one = |firing: usize| {
+            read += reader[firing % reader.len()];
+            while written < read {
+                next += 1;
+                written += writer[next as usize % writer.len()];
+            }
+            next
+        };
+        (0..firings).map(one).collect()
+    }
+
+    #[test]
+    fn tables_say_what_each_firing_waits_for() {
+        let lists: [&[u64]; 6] = [&[1], &[3], &[2, 0, 5], &[0, 7], &[4, 4, 1], &[100]];
+        for (writer, reader) in lists.iter().flat_map(|writer| lists.map(|reader| (*writer, reader))) {
+            let rates = (Rates::new(writer.iter().copied()), Rates::new(reader.iter().copied()));
+            for slack in [0, 1, 6, 250] {
+                let expected = one_by_one(writer, reader, slack, 1000);
+                let mut reach = Reach::new(&rates.0, &rates.1, slack, 0, &Tables::default());
+                let mut firing = 0;
+                for count in [1, 7, CHUNK, 3, 50, CHUNK, 2].into_iter().cycle().take(14) {
+                    for (ahead, &by) in expected[firing..firing + count].iter().enumerate() {
+                        // Those that wait for nothing are given firings before the first.
+                        assert_eq!(reach.writer(ahead).max(-1), by, "{writer:?} {reader:?} {slack} {firing}+{ahead}");
+                    }
+                    for fired in [0, 1, 5, 100, 700] {
+                        let possible = expected.iter().filter(|by| **by < fired).count().saturating_sub(firing);
+                        assert_eq!(reach.possible(fired, count as u64), possible.min(count) as u64);
+                        if expected[999] >= fired && possible > 0 {
+                            assert_eq!(reach.all(fired), possible as u64);
+                        }
+                    }
+                    reach.advance(count);
+                    firing += count;
+                }
+            }
+        }
+    }
+}
