@@ -278,18 +278,19 @@ impl BankQueues {
         if self.draining == 0 && self.drains(self.clock) {
             self.draining = self.front[1].len();
         }
-        let kind = Kind::of(self.draining > 0);
-        let (lines, room) = (&self.lines, self.line_room);
-        let fits = |burst: &Burst| lines[burst.bank as usize].len() < room;
-        let Some(place) = self.front[kind as usize].iter().position(fits) else { return };
+        let mut kind = Kind::of(self.draining > 0);
+        let Some(mut place) = self.first_that_fits(kind) else { return };
         if kind == Kind::Write {
             let burst = &self.front[1][place];
             if self.holds(Kind::Read, burst.bank as usize, burst.address) {
                 // The read of the old value goes first.
                 self.draining = 0;
-                return;
+                kind = Kind::Read;
+                let Some(read) = self.first_that_fits(kind) else { return };
+                place = read;
+            } else {
+                self.draining -= 1;
             }
-            self.draining -= 1;
         }
         let burst = self.front[kind as usize].remove(place);
         let bank = burst.bank as usize;
@@ -312,11 +313,15 @@ impl BankQueues {
         self.waiting == 0 && self.front[0].is_empty() && !self.front[1].is_empty()
     }
 
+    /// The oldest in front whose bank's queue has room.
+    fn first_that_fits(&self, kind: Kind) -> Option<usize> {
+        self.front[kind as usize].iter().position(|burst| self.lines[burst.bank as usize].len() < self.line_room)
+    }
+
     /// Whether `move_one` would do anything at `tick`.
     fn could_move(&self, tick: u64) -> bool {
         let drains = self.draining > 0 || self.drains(tick);
-        let fits = |burst: &Burst| self.lines[burst.bank as usize].len() < self.line_room;
-        self.front[usize::from(drains)].iter().any(fits)
+        self.first_that_fits(Kind::of(drains)).is_some()
     }
 
     /// Whether a request of this kind and address waits, in front or at its bank.
