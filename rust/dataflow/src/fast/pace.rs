@@ -101,9 +101,12 @@ impl Table {
     }
 }
 
+/// Tables by writer, reader and slack.
+type Made = HashMap<(Rates, Rates, u64), Rc<Table>>;
+
 /// Tables that have been made; many streams have the same.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tables(Rc<RefCell<HashMap<(Rates, Rates, u64), Rc<Table>>>>);
+pub(super) struct Tables(Rc<RefCell<Made>>);
 
 impl Tables {
     fn get(&self, writer: &Rates, reader: &Rates, slack: u64) -> Rc<Table> {
