@@ -426,7 +426,12 @@ def test_other_threads_run_during_a_replay() -> None:
 
 # --- always true -----------------------------------------------------------------------------------------------------
 
-memories = st.sampled_from(["ddr4-3200", "hbm2-2000", "hbm3-6400", "HBM2_2000-REFpb", "DDR4_8Gb_x8_3200-2r"])
+memories = st.sampled_from(
+    [
+        *("ddr4-3200", "hbm2-2000", "hbm3-6400", "HBM2_2000-REFpb", "HBM3_6400-MOP4CLXOR", "DDR4_3200AA-FRFCFS"),
+        *("DDR4_8Gb_x8_3200-2r", "HBM2_8Gb_x128-1ch"),
+    ]
+)
 
 
 def known(name: str) -> Dram:
@@ -445,7 +450,7 @@ def mixtures(draw: st.DrawFn) -> tuple[Dram, np.ndarray, np.ndarray, np.ndarray,
     return dram, seed.integers(0, span, count), sizes, writes, outstanding
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(mixtures())
 def test_a_replay_keeps_the_books(mixture: tuple[Dram, np.ndarray, np.ndarray, np.ndarray, int | None]) -> None:
     dram, where, sizes, writes, outstanding = mixture
@@ -472,7 +477,7 @@ def test_a_replay_keeps_the_books(mixture: tuple[Dram, np.ndarray, np.ndarray, n
     assert replay == dram.replay(where, sizes, writes, outstanding=outstanding, latencies=True)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None)
 @given(memories, st.integers(0, 2**20), st.integers(1, 5000), st.sampled_from([1, 2, 3, 17, 256]), st.booleans())
 def test_patterns_equal_their_addresses_and_skip_nothing(
     name: str, first: int, count: int, stride: int, writes: bool
