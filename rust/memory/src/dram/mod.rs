@@ -4,6 +4,7 @@
 //! `controller` which command goes out next, `replay` moves traffic through all of it.
 
 pub mod banks;
+pub mod channel;
 pub mod command;
 pub mod config;
 pub mod controller;
@@ -17,6 +18,7 @@ pub mod timing;
 pub mod trace;
 pub mod traffic;
 
+pub use channel::{Accept, Answer, Channel};
 pub use command::Command;
 pub use config::Config;
 pub use error::DramError;
