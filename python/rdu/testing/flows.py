@@ -267,6 +267,8 @@ def flows(
     kinds = ["source", "map", "zip", "fold", "accumulate"]
     kinds += ["switch", "pair", "pair", "gate", "select"] if choices else []
     kinds += ["merge"] * 3 if merges else []
-    for kind in draw(st.lists(st.sampled_from(kinds), max_size=most_steps)):
+    # A program that may merge does so first, and often the merge is what holds it up.
+    first = ["source", "merge"] if merges else []
+    for kind in [*first, *draw(st.lists(st.sampled_from(kinds), max_size=most_steps))]:
         flow.step(kind)
     return flow.finish()
