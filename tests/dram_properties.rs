@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use rdu::memory::dram::config::{Commands, Controller, Map, Organisation, Page, Refresh, Scheduler, Timings};
-use rdu::memory::dram::{Addresses, Command, Config, Dram, Each, Issued, Options, Replay, Traffic};
+use rdu::memory::dram::{Accept, Addresses, Channel, Command, Config, Dram, Each, Issued, Options, Replay, Traffic};
 
 /// HBM of the second generation: two pseudo channels, row and column bus.
 fn hbm() -> Config {
@@ -382,6 +382,32 @@ proptest! {
     fn a_mix_replayed_is_the_same(config in device(), mix in mix(300)) {
         let options = Options { trace: true, times: true, ..Options::default() };
         prop_assert_eq!(replay(&config, &mix, &options), replay(&config, &mix, &options));
+    }
+
+    #[test]
+    fn a_channel_answers_alike_however_time_is_cut(config in device(), asks in mix(120), steps in prop::collection::vec(1u64..400, 1..40)) {
+        let dram = Dram::new(config).expect("the device holds");
+        let drive = |steps: &[u64]| {
+            let mut channel = Channel::new(dram.config(), dram.map(), 0);
+            let (mut now, mut answers, mut at) = (1, Vec::new(), steps.iter().cycle());
+            for (id, &(address, gap, write)) in asks.iter().enumerate() {
+                now += gap;
+                while channel.offer(now, write, address % dram.capacity_bytes(), id as u64) == Accept::Full {
+                    now += 200;
+                }
+                let seen = answers.len();
+                // A look now and then at what is done by now.
+                if at.next().is_some_and(|step| step % 3 == 0) {
+                    channel.advance(now, &mut answers);
+                }
+                prop_assert!(answers[seen..].iter().all(|answer| answer.tick <= now));
+            }
+            channel.advance(now + 100_000, &mut answers);
+            prop_assert!(answers.windows(2).all(|pair| pair[0].tick <= pair[1].tick), "time runs backwards");
+            prop_assert_eq!(answers.len(), asks.len());
+            Ok(answers)
+        };
+        prop_assert_eq!(drive(&steps)?, drive(&[1])?);
     }
 
     #[test]
