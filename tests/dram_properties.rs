@@ -221,7 +221,7 @@ impl Checker<'_> {
         for (at, b) in trace.iter().enumerate() {
             let row_bus = |at: &Issued| c.row_bus && !at.command.is_column();
             for a in trace[..at].iter().rev() {
-                if last(b) - last(a) > 400 * self.scale {
+                if b.tick - a.tick > 400 * self.scale {
                     break;
                 }
                 for (clocks, name) in self.rules(a, b) {
