@@ -202,15 +202,15 @@ impl Reach {
     /// has ended.
     #[inline(always)]
     fn precedes(&self, times: &[i64], ends: &Track, starts: &Track, first: i64, count: usize) -> bool {
-        let (ends, starts) = (ends.ring(times), starts.ring(times));
-        let end = |by: u32| ends[(self.base + i64::from(by)) as usize & (ends.len() - 1)];
-        let start = |firing: i64| starts[firing as usize & (starts.len() - 1)];
-        let in_time = |(few, by): (usize, &[u32])| {
-            let first = first + (few * FEW) as i64;
-            end(by[by.len() - 1]) <= start(first)
-                || (first..).zip(by).fold(0, |signs, (firing, &by)| signs | (start(firing) - end(by))) >= 0
-        };
-        self.table.by[self.at..self.at + count].chunks(FEW).enumerate().all(in_time)
+        let (ends, (one, two)) = (ends.ring(times), starts.span(times, first, count, 0).parts());
+        let (by_one, by_two) = self.table.by[self.at..self.at + count].split_at(one.len());
+        let mut signs = 0;
+        for (starts, by) in [(one, by_one), (two, by_two)] {
+            for (start, &by) in starts.iter().zip(by) {
+                signs |= start - ends[(self.base + i64::from(by)) as usize & (ends.len() - 1)];
+            }
+        }
+        signs >= 0
     }
 
     /// The reader has fired `count` times, a chunk at most.

@@ -130,7 +130,13 @@ pub(super) struct Span<'a> {
     add: i64,
 }
 
-impl Span<'_> {
+impl<'a> Span<'a> {
+    /// Those up to the end of the track, and those after.
+    #[inline(always)]
+    pub(super) fn parts(&self) -> (&'a [i64], &'a [i64]) {
+        (self.one, self.two)
+    }
+
     /// Sets `out` to the times.
     #[inline(always)]
     pub(super) fn put(&self, out: &mut [i64]) {
