@@ -215,9 +215,9 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
         let Scratch { starts, spare, data, memory, ends, .. } = &mut **scratch;
         let before = actor.ready;
         let (starts, on_data, on_slots) = if PLAIN {
-            let (starts, spare) = (&mut starts[..firings + 1], &mut spare[1..firings + 1]);
-            latest(consume, produce, lanes, times, spare, &mut starts[1..]);
-            (starts, !consume.is_empty(), !produce.is_empty())
+            let (starts, spare) = (&mut starts[..firings + 1], &mut spare[..firings + 1]);
+            let (starts, on_slots) = latest(consume, produce, lanes, times, starts, spare);
+            (starts, !consume.is_empty(), on_slots)
         } else {
             let mut latest = Latest::new(starts, spare, firings, before);
             latest.take_tokens(consume, lanes, times, next);
@@ -257,10 +257,8 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
             actor.space += if !on_data {
                 waited
             } else {
-                let data = &mut data[..firings + 1];
-                if PLAIN {
-                    latest(consume, &[], lanes, times, &mut memory[1..firings + 1], &mut data[1..]);
-                }
+                let (data, spare) = (&mut data[..firings + 1], &mut memory[..firings + 1]);
+                let data = if PLAIN { latest(consume, &[], lanes, times, data, spare).0 } else { data };
                 match &body.ii {
                     Each::Same(ii) => late_evenly(&data[1..], starts, before, *ii),
                     Each::Table(_) => late(&data[1..], starts, ends, before),
@@ -431,40 +429,43 @@ fn known<const N: usize>(uses: &[Use]) -> &[Use] {
     if N == ANY { uses } else { &uses[..N] }
 }
 
-/// When the tokens of a plain body's next firings, and their slots, are there, in `out`.
+/// When the tokens of a plain body's next firings, and their slots, are there: in one of the two slices, whose first places
+/// stay free; and whether slots may have been later than all else.
 #[inline(always)]
 fn latest<'a>(
     consume: &[Use],
     produce: &[Use],
     lanes: &[Lane],
     times: &[i64],
+    mut found: &'a mut [i64],
     mut spare: &'a mut [i64],
-    mut out: &'a mut [i64],
-) {
-    let passes = consume.len() + produce.len();
-    if passes == 0 {
-        return out.fill(0);
-    }
-    // Each pass reads what the one before wrote; the last one writes to `out`.
-    if passes.is_multiple_of(2) {
-        std::mem::swap(&mut out, &mut spare);
-    }
+) -> (&'a mut [i64], bool) {
+    let count = found.len() - 1;
+    // Each pass reads what the one before wrote.
     for (rank, end) in consume.iter().enumerate() {
-        let span = lanes[end.lane].plain_tokens(times, out.len());
+        let span = lanes[end.lane].plain_tokens(times, count);
         if rank == 0 {
-            span.put(out)
+            span.put(&mut found[1..]);
         } else {
-            span.later(spare, out)
+            span.later(&found[1..], &mut spare[1..]);
+            std::mem::swap(&mut found, &mut spare);
         }
-        std::mem::swap(&mut out, &mut spare);
     }
+    let mut on_slots = false;
     for (rank, end) in produce.iter().enumerate() {
-        let span = lanes[end.lane].plain_slots(times, out.len());
+        let lane = &lanes[end.lane];
         if rank == 0 && consume.is_empty() {
-            span.put(out)
+            lane.plain_slots(times, count).put(&mut found[1..]);
+        } else if lane.are_past(times, &found[1..]) {
+            continue;
         } else {
-            span.later(spare, out)
+            lane.plain_slots(times, count).later(&found[1..], &mut spare[1..]);
+            std::mem::swap(&mut found, &mut spare);
         }
-        std::mem::swap(&mut out, &mut spare);
+        on_slots = true;
     }
+    if consume.is_empty() && produce.is_empty() {
+        found.fill(0);
+    }
+    (found, on_slots)
 }

@@ -142,6 +142,16 @@ impl Lane {
         self.made.span(times, self.consumed as i64 - self.initial, count, self.delay)
     }
 
+    /// Whether the next slots of a plain end are free by `starts`, seen at a glance: times only rise, so that of the last
+    /// slot of either half tells.
+    #[inline(always)]
+    pub(super) fn are_past(&self, times: &[i64], starts: &[i64]) -> bool {
+        let half = starts.len() / 2;
+        let first = self.taken as i64 - self.capacity as i64;
+        let slot = |ahead: usize| times[self.freed.index(first + ahead as i64)];
+        slot(half.max(1) - 1) <= starts[0] && slot(starts.len() - 1) <= starts[half]
+    }
+
     /// When the next `count` slots of a plain end are free.
     #[inline(always)]
     pub(super) fn plain_slots<'a>(&self, times: &'a [i64], count: usize) -> Span<'a> {
