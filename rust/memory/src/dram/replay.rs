@@ -14,8 +14,8 @@ use std::collections::VecDeque;
 pub const STAGED: usize = 64;
 /// Offers of one kind to a channel before each tick.
 const OFFERS: usize = 4;
-/// Ticks handled between two looks at `stop`: a few milliseconds.
-pub(super) const PATIENCE: u32 = 1 << 14;
+/// Ticks of all channels handled between two looks at `stop`: a few milliseconds.
+const PATIENCE: usize = 1 << 14;
 
 /// How to replay.
 #[derive(Clone, Copy, Debug, Default)]
@@ -487,13 +487,18 @@ impl<'a, S: Schedule> Run<'a, S> {
         !(self.counting && sent >= goal || sent == end)
     }
 
+    /// Ticks to handle between two looks at `stop`.
+    pub fn patience(&self) -> usize {
+        (PATIENCE / self.lanes.len().max(1)).max(64)
+    }
+
     pub fn play(mut self, stop: &dyn Fn() -> bool) -> Result<Replay, DramError> {
         if self.cutter.is_empty() {
             return Ok(self.finish());
         }
         let plain = self.is_plain();
         loop {
-            for _ in 0..PATIENCE {
+            for _ in 0..self.patience() {
                 if !(if plain { self.step_plain()? } else { self.step()? }) {
                     return Ok(self.finish());
                 }

@@ -258,7 +258,7 @@ pub(super) fn play<S: Schedule>(
             }
             let plain = run.is_plain();
             loop {
-                for _ in 0..super::replay::PATIENCE {
+                for _ in 0..run.patience() {
                     if !(if plain { run.step_plain()? } else { run.step()? }) {
                         return Ok(run.finish());
                     }
