@@ -1,115 +1,11 @@
 //! What holds for every DRAM device and any traffic. Commands are judged by a checker of its own, written from the
 //! data-sheet rules: it measures from the last tick of one command to the last tick of another.
 
+mod dram_devices;
+
+use dram_devices::{device, hbm};
 use proptest::prelude::*;
-use rdu::memory::dram::config::{Commands, Controller, Map, Organisation, Page, Refresh, Scheduler, Timings};
-use rdu::memory::dram::{Accept, Addresses, Channel, Command, Config, Dram, Each, Issued, Options, Replay, Traffic};
-
-/// HBM of the second generation: two pseudo channels, row and column bus.
-fn hbm() -> Config {
-    Config {
-        name: "hbm".into(),
-        organisation: Organisation {
-            stacks: 1,
-            channels: 1,
-            pseudo_channels: 2,
-            ranks: 1,
-            ranks_stacked: false,
-            bank_groups: 4,
-            banks: 4,
-            rows: 512,
-            columns: 128,
-            bus_bits: 64,
-            burst_length: 4,
-            beats_per_clock: 2,
-            commands: Commands { row_bus: true, activate_ticks: 2, ..Commands::default() },
-        },
-        timings: Timings {
-            tck_fs: 1_000_000,
-            tcl: 14,
-            tcwl: 5,
-            trcd_rd: 14,
-            trcd_wr: 12,
-            trp: 14,
-            tras: 34,
-            trc: 48,
-            trrd_s: 4,
-            trrd_l: 4,
-            tfaw: 15,
-            tccd_s: 2,
-            tccd_l: 4,
-            tccd_l_wr: None,
-            tccd_r: None,
-            twtr_s: 6,
-            twtr_l: 8,
-            twtr_r: None,
-            trtw: 13,
-            trtw_r: None,
-            twr: 16,
-            trtp: 5,
-            tppd: 0,
-            trefi: 1300,
-            trfc: 260,
-            trefi_pb: 122,
-            trfc_pb: 160,
-            trrefd: 8,
-        },
-        controller: Controller {
-            scheduler: Scheduler::FrfcfsRowHit,
-            page: Page::Open,
-            refresh: Refresh::AllBank,
-            read_queue: 64,
-            write_queue: 64,
-            write_high_percent: 80,
-            write_low_percent: 20,
-            bank_queue: 8,
-            row_hit_cap: 4,
-            idle_writes: 8,
-        },
-        map: Map {
-            interleave_bytes: Some(256),
-            hashed: false,
-            fields: ["column:1", "pseudo_channel", "bank_group", "column", "bank", "rank", "row"]
-                .map(String::from)
-                .to_vec(),
-            xor: Vec::new(),
-        },
-    }
-}
-
-/// HBM with half-clock row commands and two stack levels.
-fn hbm3() -> Config {
-    let mut config = hbm();
-    let o = &mut config.organisation;
-    (o.ranks, o.ranks_stacked, o.burst_length, o.bus_bits, o.columns) = (2, true, 8, 32, 256);
-    o.beats_per_clock = 4;
-    o.commands = Commands {
-        row_bus: true,
-        ticks_per_clock: 2,
-        activate_ticks: 3,
-        precharge_ticks: 1,
-        column_ticks: 2,
-        refresh_ticks: 1,
-    };
-    let t = &mut config.timings;
-    (t.tcl, t.tcwl, t.trcd_rd, t.trcd_wr, t.trp, t.tras, t.trc) = (20, 10, 31, 15, 26, 46, 72);
-    (t.trrd_l, t.tfaw, t.tccd_r, t.trtw, t.tppd, t.trefi_pb) = (5, 24, Some(3), 20, 2, 195);
-    config
-}
-
-/// A DIMM of two ranks: one command a clock.
-fn ddr() -> Config {
-    let mut config = hbm();
-    let o = &mut config.organisation;
-    (o.pseudo_channels, o.ranks, o.burst_length, o.columns) = (1, 2, 8, 1024);
-    o.commands = Commands::default();
-    let t = &mut config.timings;
-    (t.tcl, t.tcwl, t.trcd_rd, t.trcd_wr, t.trp, t.tras, t.trc) = (22, 16, 22, 22, 22, 52, 74);
-    (t.trrd_l, t.tfaw, t.tccd_s, t.tccd_l, t.trtw) = (8, 34, 4, 8, 12);
-    (t.tccd_r, t.trtw_r, t.twtr_r) = (Some(6), Some(12), Some(3));
-    config.map.fields = ["bank_group", "column", "bank", "rank", "row"].map(String::from).to_vec();
-    config
-}
+use rdu::memory::dram::{Addresses, Command, Config, Dram, Each, Issued, Options, Replay, Traffic};
 
 /// A bank as the checker sees it: its open row.
 type Rows = Vec<Option<u32>>;
@@ -290,36 +186,6 @@ impl Checker<'_> {
     }
 }
 
-fn device() -> impl Strategy<Value = Config> {
-    let base = prop_oneof![Just(hbm()), Just(hbm3()), Just(ddr())];
-    let refresh = prop_oneof![
-        Just(Refresh::None),
-        Just(Refresh::AllBank),
-        Just(Refresh::AllBankStaggered),
-        Just(Refresh::PerBank),
-        Just(Refresh::PerBankPaired)
-    ];
-    let scheduler = prop_oneof![Just(Scheduler::FrfcfsRowHit), Just(Scheduler::Frfcfs), Just(Scheduler::BankQueues)];
-    let queues = (1u32..80, 1u32..80, 1u32..10, 1u32..6);
-    (base, scheduler, refresh, any::<bool>(), queues, 0u32..3, 1u32..30).prop_map(
-        |(mut config, scheduler, refresh, closed, (reads, writes, bank, cap), slack, faw)| {
-            let c = &mut config.controller;
-            c.scheduler = if config.organisation.commands.ticks_per_clock == 2 && scheduler == Scheduler::BankQueues {
-                Scheduler::Frfcfs
-            } else {
-                scheduler
-            };
-            c.refresh = refresh;
-            c.page = if closed { Page::Closed } else { Page::Open };
-            (c.read_queue, c.write_queue, c.bank_queue, c.row_hit_cap) = (reads, writes, bank, cap);
-            let t = &mut config.timings;
-            (t.trc, t.trtp, t.tccd_l, t.twr) = (t.trc + slack, t.trtp + slack, t.tccd_l + slack, t.twr + slack);
-            t.tfaw = t.tfaw.max(faw);
-            config
-        },
-    )
-}
-
 /// Requests: addresses as numbers to be folded into the device, bytes, and which write.
 type Mix = Vec<(u64, u64, bool)>;
 
@@ -382,32 +248,6 @@ proptest! {
     fn a_mix_replayed_is_the_same(config in device(), mix in mix(300)) {
         let options = Options { trace: true, times: true, ..Options::default() };
         prop_assert_eq!(replay(&config, &mix, &options), replay(&config, &mix, &options));
-    }
-
-    #[test]
-    fn a_channel_answers_alike_however_time_is_cut(config in device(), asks in mix(120), steps in prop::collection::vec(1u64..400, 1..40)) {
-        let dram = Dram::new(config).expect("the device holds");
-        let drive = |steps: &[u64]| {
-            let mut channel = Channel::new(dram.config(), dram.map(), 0);
-            let (mut now, mut answers, mut at) = (1, Vec::new(), steps.iter().cycle());
-            for (id, &(address, gap, write)) in asks.iter().enumerate() {
-                now += gap;
-                while channel.offer(now, write, address % dram.capacity_bytes(), id as u64) == Accept::Full {
-                    now += 200;
-                }
-                let seen = answers.len();
-                // A look now and then at what is done by now.
-                if at.next().is_some_and(|step| step % 3 == 0) {
-                    channel.advance(now, &mut answers);
-                }
-                prop_assert!(answers[seen..].iter().all(|answer| answer.tick <= now));
-            }
-            channel.advance(now + 100_000, &mut answers);
-            prop_assert!(answers.windows(2).all(|pair| pair[0].tick <= pair[1].tick), "time runs backwards");
-            prop_assert_eq!(answers.len(), asks.len());
-            Ok(answers)
-        };
-        prop_assert_eq!(drive(&steps)?, drive(&[1])?);
     }
 
     #[test]
