@@ -3,18 +3,12 @@
 use super::command::Kind;
 use super::config::{Config, Scheduler};
 use super::controller::bank_queues::BankQueues;
+use super::controller::flights::Flights;
 use super::controller::frfcfs::Frfcfs;
-use super::controller::{Burst, Offer, Schedule};
+use super::controller::{Answer, Burst, Offer, Origin, Schedule};
 use super::map::AddressMap;
-use super::statistics::Statistics;
-
-/// A burst that is done: its request and the tick after its last beat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
-    pub id: u64,
-    pub tick: u64,
-    pub write: bool,
-}
+use super::statistics::{Statistics, Usage};
+use std::collections::VecDeque;
 
 /// What becomes of a request that is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +33,61 @@ macro_rules! each {
     };
 }
 
+/// Bursts of a run that have not found room in the controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rest {
+    /// Within the channel, in bursts.
+    address: u64,
+    bursts: u64,
+    id: u64,
+    flight: u32,
+}
+
+/// Reads and writes that wait in front of the controller, each in order.
+#[derive(Clone, Debug, Default)]
+struct Front {
+    rests: [VecDeque<Rest>; 2],
+}
+
+impl Front {
+    /// Offers at `tick` as much as the controller takes.
+    fn feed<S: Schedule>(&mut self, controller: &mut S, map: &AddressMap, burst_bytes: u64, tick: u64) {
+        for kind in Kind::BOTH {
+            let rests = &mut self.rests[kind as usize];
+            while let Some(rest) = rests.front_mut() {
+                let burst = burst_at(map, burst_bytes, rest.address, tick, rest.id, rest.flight);
+                if !controller.has_room(kind) || controller.offer(tick, kind, burst) == Offer::Full {
+                    break;
+                }
+                rest.address += 1;
+                rest.bursts -= 1;
+                if rest.bursts == 0 {
+                    rests.pop_front();
+                }
+            }
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u64>) {
+        for rests in &self.rests {
+            out.push(rests.len() as u64);
+            out.extend(rests.iter().flat_map(|rest| [rest.address, rest.bursts, rest.id]));
+        }
+    }
+}
+
+fn burst_at(map: &AddressMap, burst_bytes: u64, address: u64, since: u64, id: u64, flight: u32) -> Burst {
+    let (bank, row) = map.bank_row(address);
+    Burst { id, flight, address, row, bank: bank as u8, bytes: burst_bytes as u16, since }
+}
+
 /// A channel in motion. Time never runs backwards: neither offers nor `advance` go behind the latest of them.
 #[derive(Clone, Debug)]
 pub struct Channel {
     policy: Policy,
     map: AddressMap,
     burst_bytes: u64,
+    front: Front,
     /// All ticks before this have been handled.
     ahead: u64,
     least: u64,
@@ -58,10 +101,12 @@ impl Channel {
             _ => Policy::Frfcfs(Box::new(Frfcfs::new(config, map, number))),
         };
         let device = each!(&mut policy, controller => controller.device_mut());
-        device.keep_done = true;
+        device.flights = Some(Flights::default());
+        device.statistics.keep_gaps();
         // A burst answered from a waiting write is the fastest; every other one needs a column command.
         let least = 1;
-        Channel { policy, map: map.clone(), burst_bytes: config.organisation.burst_bytes(), ahead: 1, least }
+        let burst_bytes = config.organisation.burst_bytes();
+        Channel { policy, map: map.clone(), burst_bytes, front: Front::default(), ahead: 1, least }
     }
 
     /// No answer comes sooner than this many ticks after its offer.
@@ -71,30 +116,48 @@ impl Channel {
 
     /// Offers a burst at `tick`: the one that holds `address` of the device, which must lie in this channel.
     pub fn offer(&mut self, tick: u64, write: bool, address: u64, id: u64) -> Accept {
-        self.run(tick, false);
-        let (_, local) = self.map.channel(address);
-        let (bank, row) = self.map.bank_row(local);
-        let bytes = self.burst_bytes as u16;
-        let burst = Burst { id, address: local, row, bank: bank as u8, bytes, since: tick };
-        match each!(&mut self.policy, controller => controller.offer(tick, Kind::of(write), burst)) {
-            Offer::Full => Accept::Full,
-            Offer::Taken | Offer::Merged(_) => Accept::Taken,
+        self.run(tick);
+        let kind = Kind::of(write);
+        if !each!(&self.policy, controller => controller.has_room(kind)) {
+            return Accept::Full;
         }
+        self.offer_rest(tick, write, address, 1, id);
+        Accept::Taken
+    }
+
+    /// Offers `bursts` bursts at `tick`: the one that holds `address` of the device, which must lie in this channel,
+    /// and those that follow it among the channel's own. They are answered together, when the last of them is done.
+    ///
+    /// It is the same as offering them one after another, each as soon as there is room: what finds none waits in front
+    /// of the controller, reads and writes each in order. A run is never refused; of no bursts, it is done at once.
+    pub fn offer_run(&mut self, tick: u64, write: bool, address: u64, bursts: u64, id: u64) -> Accept {
+        self.run(tick);
+        self.offer_rest(tick, write, address, bursts, id);
+        Accept::Taken
+    }
+
+    fn offer_rest(&mut self, tick: u64, write: bool, address: u64, bursts: u64, id: u64) {
+        let (_, address) = self.map.channel(address);
+        let Channel { policy, front, map, burst_bytes, least, .. } = self;
+        each!(policy, controller => {
+            let Some(flights) = &mut controller.device_mut().flights else { return };
+            if bursts == 0 {
+                return flights.answer(Answer { tick: tick + *least, id, write });
+            }
+            let flight = flights.depart(id, write, bursts);
+            front.rests[usize::from(write)].push_back(Rest { address, bursts, id, flight });
+            front.feed(&mut **controller, map, *burst_bytes, tick);
+        });
     }
 
     /// Lets time pass up to `tick` and hands out what is done by then, in order of time. Later offers must not be
     /// earlier than `tick`: then answers up to it cannot change any more.
     pub fn advance(&mut self, tick: u64, answers: &mut Vec<Answer>) {
-        self.run(tick, true);
-        let from = answers.len();
+        self.run(tick);
         let device = each!(&mut self.policy, controller => controller.device_mut());
-        for (kind, queue) in device.done.iter_mut().enumerate() {
-            while queue.front().is_some_and(|done| done.tick <= tick) {
-                let Some(done) = queue.pop_front() else { break };
-                answers.push(Answer { id: done.id, tick: done.tick, write: kind == 1 });
-            }
+        if let Some(flights) = &mut device.flights {
+            flights.arrive(tick, answers);
         }
-        answers[from..].sort_by_key(|answer| (answer.tick, answer.id));
     }
 
     /// The next tick at which something happens inside if nothing is offered.
@@ -102,27 +165,71 @@ impl Channel {
         each!(&self.policy, controller => controller.next()).max(self.ahead)
     }
 
+    /// The earliest answer that is certain already and has not been handed out.
+    pub fn next_answer(&self) -> Option<u64> {
+        each!(&self.policy, controller => controller.device()).flights.as_ref().and_then(Flights::next)
+    }
+
     pub fn statistics(&self) -> &Statistics {
         &each!(&self.policy, controller => controller.device()).statistics
     }
 
-    /// Handles all ticks that a burst offered at `tick` cannot take part in; with `whole`, up to `tick` itself.
-    fn run(&mut self, tick: u64, whole: bool) {
-        each!(&mut self.policy, controller => Self::run_controller(&mut **controller, &mut self.ahead, tick, whole));
+    /// What the channel has done until `tick`, to which it must have been advanced.
+    pub fn usage(&self, tick: u64) -> Usage {
+        let device = each!(&self.policy, controller => controller.device());
+        device.statistics.usage(tick, device.banks.layout.pseudo_channels)
     }
 
-    fn run_controller<S: Schedule>(controller: &mut S, ahead: &mut u64, tick: u64, whole: bool) {
-        // With a lag of 1 an offer at `tick` comes after that tick, with 0 before it.
-        let end = if S::LAG == 1 { tick + 1 } else { tick };
-        let end = if whole { end.max(tick) } else { end };
-        loop {
-            let next = controller.next().max(*ahead);
-            if next >= end {
-                break;
-            }
-            controller.tick(next);
-            *ahead = next + 1;
-        }
-        *ahead = (*ahead).max(end);
+    /// Whether from `tick` on both channels, of the same description, answer the same offers at the same ticks for
+    /// ever. Both should have been advanced to `tick`. What has passed and binds no more does not count, nor do
+    /// statistics. True is certain; false may only mean that they would behave alike in spite of a difference.
+    pub fn same_state(&self, other: &Channel, tick: u64) -> bool {
+        let common = tick.max(self.ahead).max(other.ahead);
+        let at = if self.next_tick() >= common && other.next_tick() >= common {
+            common
+        } else if self.ahead == other.ahead {
+            self.ahead
+        } else {
+            return false;
+        };
+        self.encode(at) == other.encode(at)
     }
+
+    /// All that decides the future, as it stands at `tick`.
+    fn encode(&self, tick: u64) -> Vec<u64> {
+        let mut out = Vec::with_capacity(1024);
+        let origin = Origin { tick, ..Origin::default() };
+        each!(&self.policy, controller => {
+            controller.encode(&origin, &mut out);
+            if let Some(flights) = &controller.device().flights {
+                flights.encode(&mut out);
+            }
+        });
+        self.front.encode(&mut out);
+        out
+    }
+
+    /// Handles all ticks that a burst offered at `tick` cannot take part in.
+    fn run(&mut self, tick: u64) {
+        let Channel { policy, front, map, burst_bytes, ahead, .. } = self;
+        each!(policy, controller => {
+            // With a lag of 1 an offer at `tick` comes after that tick, with 0 before it.
+            let lag = lag_of(&**controller);
+            let end = tick + lag;
+            loop {
+                let next = controller.next().max(*ahead);
+                if next >= end {
+                    break;
+                }
+                controller.tick(next);
+                *ahead = next + 1;
+                front.feed(&mut **controller, map, *burst_bytes, next + 1 - lag);
+            }
+            *ahead = (*ahead).max(end);
+        });
+    }
+}
+
+fn lag_of<S: Schedule>(_: &S) -> u64 {
+    S::LAG
 }

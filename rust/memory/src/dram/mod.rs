@@ -18,13 +18,14 @@ pub mod timing;
 pub mod trace;
 pub mod traffic;
 
-pub use channel::{Accept, Answer, Channel};
+pub use channel::{Accept, Channel};
 pub use command::Command;
 pub use config::Config;
+pub use controller::Answer;
 pub use error::DramError;
 pub use map::{AddressMap, Location};
 pub use replay::{Options, Replay};
-pub use statistics::Idle;
+pub use statistics::{Idle, Usage};
 pub use trace::Issued;
 pub use traffic::{Addresses, Each, Traffic};
 

@@ -1,6 +1,7 @@
 //! What a channel did: counts, latencies, and for every idle tick of a data bus its cause.
 
 use super::command::{Command, Kind};
+use std::collections::VecDeque;
 
 /// Latencies below this are counted one by one; above, 128 to each doubling (under 1 % wide).
 const EXACT: u64 = 256;
@@ -134,6 +135,24 @@ impl Idle {
     pub fn plus(self, other: Idle) -> Idle {
         self.map2(other, |a, b| a + b)
     }
+
+    fn minus(self, other: Idle) -> Idle {
+        self.map2(other, |a, b| a - b)
+    }
+
+    /// The last `ticks` of a gap, whose causes follow each other in the order of their charge.
+    fn last(self, ticks: u64) -> Idle {
+        let mut rest = ticks;
+        let mut take = |cause: u64| {
+            let taken = cause.min(rest);
+            rest -= taken;
+            taken
+        };
+        let (bank_conflict, turnaround, row_miss) =
+            (take(self.bank_conflict), take(self.turnaround), take(self.row_miss));
+        let (refresh, no_request) = (take(self.refresh), take(self.no_request));
+        Idle { no_request, refresh, row_miss, turnaround, bank_conflict, imbalance: 0 }
+    }
 }
 
 /// How a burst came to its row.
@@ -174,6 +193,28 @@ pub struct Statistics {
     /// Tick after the last beat of all.
     pub end: u64,
     buses: [Bus; 4],
+    /// Of each bus, what lies between bursts that have been sent but may be over later than a look at the books.
+    gaps: Option<Box<[VecDeque<Gap>; 4]>>,
+}
+
+/// Idle time before a burst, and how it was charged.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    end: u64,
+    idle: Idle,
+}
+
+/// What a channel has done until some tick. Ticks of all data buses: `data_ticks` + idle = `elapsed_ticks`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub elapsed_ticks: u64,
+    pub data_ticks: u64,
+    pub idle: Idle,
+    /// Of bursts that have been sent, or answered from a write that waited.
+    pub read_bytes: u64,
+    pub written_bytes: u64,
+    pub row_hits: u64,
+    pub row_misses: u64,
 }
 
 fn overlap(a: (u64, u64), b: (u64, u64)) -> u64 {
@@ -214,7 +255,15 @@ impl Statistics {
         self.busy_ticks += end.saturating_sub(start.max(bus.end));
         if gap > 0 {
             let bus = *bus;
-            self.charge(bus, tick, gap, kind, opening, reopen);
+            let idle = Self::charge(bus, tick, gap, kind, opening, reopen);
+            self.idle = self.idle.plus(idle);
+            if let Some(gaps) = &mut self.gaps {
+                let gaps = &mut gaps[pseudo_channel % 4];
+                while gaps.front().is_some_and(|gap| gap.end < tick) {
+                    gaps.pop_front();
+                }
+                gaps.push_back(Gap { end: start, idle });
+            }
         }
         let bus = &mut self.buses[pseudo_channel % 4];
         bus.end = bus.end.max(end);
@@ -227,10 +276,10 @@ impl Statistics {
         self.end = self.end.max(end);
     }
 
-    /// Charges the `gap` before the data of a burst to its causes: first the time without requests, then that of a
-    /// refresh, the rest to what held up this burst.
+    /// The causes of the `gap` before the data of a burst: first the time without requests, then that of a refresh, the
+    /// rest is what held up this burst.
     #[inline(never)]
-    fn charge(&mut self, bus: Bus, tick: u64, gap: u64, kind: Kind, opening: Opening, reopen: u64) {
+    fn charge(bus: Bus, tick: u64, gap: u64, kind: Kind, opening: Opening, reopen: u64) -> Idle {
         let window = (tick.saturating_sub(gap), tick);
         let mut rest = gap;
         let mut charge = |cause: &mut u64, ticks: u64| {
@@ -238,7 +287,7 @@ impl Statistics {
             *cause += ticks;
             rest -= ticks;
         };
-        let idle = &mut self.idle;
+        let mut idle = Idle::default();
         // Before the first tick there is only time to fill: the way from command to data.
         let empty = overlap(window, bus.empty) + (gap - (window.1 - window.0));
         charge(&mut idle.no_request, empty);
@@ -251,12 +300,54 @@ impl Statistics {
         } else {
             charge(&mut idle.bank_conflict, u64::MAX);
         }
+        idle
+    }
+
+    /// Keeps what `usage` needs.
+    pub fn keep_gaps(&mut self) {
+        self.gaps = Some(Box::default());
+    }
+
+    /// The books as they stand at `tick`, which no later command precedes; `keep_gaps` from the start. What a burst
+    /// that has not been sent waits for counts as a row miss until it is known.
+    pub fn usage(&self, tick: u64, pseudo_channels: usize) -> Usage {
+        let mut usage = Usage {
+            elapsed_ticks: tick * pseudo_channels as u64,
+            data_ticks: self.busy_ticks,
+            idle: self.idle,
+            read_bytes: self.bytes[0],
+            written_bytes: self.bytes[1],
+            row_hits: self.row_hits,
+            row_misses: self.bursts.iter().sum::<u64>() - self.row_hits,
+        };
+        for (at, bus) in self.buses[..pseudo_channels].iter().enumerate() {
+            if bus.end <= tick {
+                let gap = tick - bus.end;
+                let idle = &mut usage.idle;
+                if bus.queued == 0 {
+                    idle.no_request += gap;
+                } else {
+                    let waiting = Self::charge(*bus, tick, gap, Kind::Read, Opening::At(0), 0);
+                    *idle = idle.plus(waiting);
+                }
+                continue;
+            }
+            // What has been sent but is not over: first the gaps, what is left is data.
+            let mut later = bus.end - tick;
+            for gap in self.gaps.iter().flat_map(|gaps| gaps[at].iter()).filter(|gap| gap.end > tick) {
+                let ahead = gap.idle.last((gap.end - tick).min(gap.idle.total()));
+                usage.idle = usage.idle.minus(ahead);
+                later -= ahead.total();
+            }
+            usage.data_ticks -= later;
+        }
+        usage
     }
 
     /// Starts counting afresh at `tick`, in the middle of things.
     pub fn restart(&mut self, tick: u64) {
         let buses = self.buses.map(|bus| Bus { end: tick, used: false, ..bus });
-        *self = Statistics { buses, end: tick, ..Statistics::default() };
+        *self = Statistics { buses, end: tick, gaps: self.gaps.take(), ..Statistics::default() };
     }
 
     /// Charges what is left of each bus's time until `tick`.

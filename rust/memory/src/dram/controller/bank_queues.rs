@@ -414,7 +414,7 @@ impl Schedule for BankQueues {
             let open = self.device.banks.open >> bank & 1 == 1;
             out.push(if open && self.accesses[bank] == 0 { now - self.opened[bank] } else { 0 });
         }
-        out.extend([self.draining as u64, self.turn as u64, self.barred, now - self.clock, self.orders.len() as u64]);
+        out.extend([self.draining as u64, self.turn as u64, self.barred, self.orders.len() as u64]);
         out.extend(self.orders.iter().map(|order| order.encode()));
         out.push(if self.orders.is_empty() { 0 } else { now - self.owed_since });
         out.push(if self.is_quiet() { now - self.busy } else { 0 });

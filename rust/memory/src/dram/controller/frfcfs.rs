@@ -593,11 +593,9 @@ impl Schedule for Frfcfs {
         let now = origin.tick;
         self.device.encode(origin, out);
         self.queues.iter().for_each(|queue| queue.encode(origin, out));
-        // Which edge comes next, what goes first, and what each sort waits for.
+        // Which edge comes next and what goes first. Lower bounds of what comes next decide nothing.
         out.extend([u64::from(self.half_ticks) & now, u64::from(self.writing), self.active.banks]);
-        let times = [self.column_next, self.row_next, self.order_next, self.due, self.refresh_next];
-        out.extend(times.map(|time| if time == NEVER { NEVER } else { time.saturating_sub(now) }));
-        out.extend([now - self.clock, self.orders.len() as u64]);
+        out.push(self.orders.len() as u64);
         out.extend(self.orders.iter().map(|order| order.encode()));
         let owed = if self.orders.is_empty() { 0 } else { now - self.owed_since };
         let Rising { pseudo_channel, bank, falling } = self.rising;

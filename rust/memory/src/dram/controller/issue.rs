@@ -1,5 +1,6 @@
 //! The device as a controller sees it: commands go out here, and are counted, traced and answered.
 
+use super::flights::Flights;
 use super::queue::{Burst, Origin};
 use crate::dram::banks::{Banks, CLOSED, MOST_BANKS};
 use crate::dram::command::{Command, Kind};
@@ -28,6 +29,8 @@ pub struct Device {
     /// Bursts answered since this was last emptied, if kept: reads, writes, merged; each in order of time.
     pub done: [VecDeque<Done>; 3],
     pub keep_done: bool,
+    /// What a channel that is driven step by step answers.
+    pub flights: Option<Flights>,
     pub trace: Option<Vec<Issued>>,
     pub channel: u32,
     map: AddressMap,
@@ -42,6 +45,7 @@ impl Device {
             statistics: Statistics::default(),
             done: Default::default(),
             keep_done: false,
+            flights: None,
             trace: None,
             channel,
             map: map.clone(),
@@ -134,6 +138,9 @@ impl Device {
         if self.keep_done {
             self.done[kind as usize].push_back(Done { tick: end, id: burst.id, since: burst.since });
         }
+        if let Some(flights) = &mut self.flights {
+            flights.land(burst.flight, end);
+        }
     }
 
     /// Answers a burst without touching the device: a write to the same place waits.
@@ -148,12 +155,14 @@ impl Device {
         if self.keep_done {
             self.done[2].push_back(Done { tick, id: burst.id, since: burst.since });
         }
+        if let Some(flights) = &mut self.flights {
+            flights.land(burst.flight, tick);
+        }
     }
 
     pub fn encode(&self, origin: &Origin, out: &mut Vec<u64>) {
         self.banks.encode(origin.tick, origin.row, out);
         self.refresher.encode(origin.tick, out);
-        self.statistics.encode(origin.tick, out);
     }
 
     /// The statistics move by themselves.

@@ -1,10 +1,12 @@
 //! Controllers: they hold requests and choose commands. Each is one policy over the same banks.
 
 pub mod bank_queues;
+pub mod flights;
 pub mod frfcfs;
 pub mod issue;
 pub mod queue;
 
+pub use flights::Answer;
 pub use queue::{Burst, Origin};
 
 use super::command::Kind;
@@ -39,7 +41,8 @@ pub trait Schedule {
 
     fn device_mut(&mut self) -> &mut Device;
 
-    /// Appends all that decides the future to `out`, as seen from `origin`.
+    /// Appends all that decides which commands go out when to `out`, as seen from `origin`: before it, all that can
+    /// be done has been done.
     fn encode(&self, origin: &Origin, out: &mut Vec<u64>);
 
     /// Moves everything on by `by`.

@@ -13,6 +13,8 @@ pub const MOST_SLOTS: usize = 1024;
 pub struct Burst {
     /// The request it belongs to.
     pub id: u64,
+    /// Place among the flights of a channel that is driven step by step.
+    pub flight: u32,
     /// Address within the channel, in bursts.
     pub address: u64,
     pub row: u32,
