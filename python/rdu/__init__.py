@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rdu import errors as errors
+    from rdu import studies as studies
     from rdu.api import compile as compile
     from rdu.api import load as load
     from rdu.builder import Builder as Builder
@@ -46,6 +47,7 @@ __all__ = [
     "machine",
     "phase",
     "pull",
+    "studies",
 ]
 __version__ = "0.1.0"
 
@@ -66,6 +68,7 @@ _HOMES = {
     "phase": "builder",
     "pull": "models",
 }
+_MODULES = ("errors", "studies")
 
 
 class _Facade(ModuleType):
@@ -81,8 +84,8 @@ sys.modules[__name__].__class__ = _Facade
 
 
 def __getattr__(name: str) -> object:
-    if name == "errors":
-        return import_module("rdu.errors")
+    if name in _MODULES:
+        return import_module(f"rdu.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'rdu' has no attribute {name!r}")
     return getattr(import_module(f"rdu.{_HOMES[name]}"), name)
