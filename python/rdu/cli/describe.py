@@ -27,8 +27,15 @@ def command(
     as_json: bool,
     cache_dir: str | None,
 ) -> None:
-    """Describe a machine (a name such as sn40l, or a TOML file) or a model (a folder, a .gguf file, a name)."""
+    """Describe a machine (a name such as sn40l, or a TOML file) or a model (a folder, a .gguf file, a name).
+
+    A config.json, and names such as llama-3.1-405b, describe a model without its weights.
+    """
     from rich.console import Console
+
+    from rdu.models.pull import WHEELS
+    from rdu.models.shapes import names as shapes
+    from rdu.models.shapes import shape
 
     if name in names() or name.endswith(".toml"):
         machine = options.machine_of(name, settings)
@@ -41,6 +48,15 @@ def command(
         return
     machine = options.machine_of(machine_name, settings)
     options.check_context(context)
+    if name.endswith(".json") or (name in shapes() and name not in WHEELS):
+        from rdu.cli import shape_table
+
+        facts = shape_table.description(shape(name), machine, dtype, context)
+        if as_json:
+            options.print_json(facts)
+        else:
+            Console().print(shape_table.table(facts))
+        return
     from rdu.cli.model_table import description, table
     from rdu.models import load
 
@@ -50,7 +66,8 @@ def command(
             checkpoint = load(name, cache_dir=cache_dir)
         except CheckpointError as error:
             if str(error).startswith("no model "):
-                raise CheckpointError(f"{error}. Machines: {', '.join(names())}, or a TOML file") from error
+                known = f"Shapes: {', '.join(shapes())}. Machines: {', '.join(names())}, or a TOML file"
+                raise CheckpointError(f"{error}. {known}") from error
             raise
         facts = description(checkpoint, machine, dtype, context)
     if as_json:
