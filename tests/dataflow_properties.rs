@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use rdu::dataflow::{
-    Call, Memory, Mode, Nest, NoMemory, Pattern, Phase, Port, Program, Request, Run, RunError, Setup, Stream, Times,
+    Answer, Call, Memory, Mode, Nest, NoMemory, Pattern, Phase, Port, Program, Request, Run, RunError, Setup, Stream, Times,
     Unit, simulate,
 };
 
@@ -144,11 +144,12 @@ struct Fake {
     gap: u64,
     free: u64,
     log: Vec<Request>,
+    answers: Vec<Answer>,
 }
 
 impl Fake {
     fn new(latencies: &[u64], gap: u64) -> Self {
-        Fake { latencies: latencies.to_vec(), gap, free: 0, log: Vec::new() }
+        Fake { latencies: latencies.to_vec(), gap, free: 0, log: Vec::new(), answers: Vec::new() }
     }
 }
 
@@ -157,12 +158,20 @@ impl Memory for Fake {
         self.latencies.iter().copied().min().unwrap_or(1)
     }
 
-    fn serve(&mut self, request: &Request) -> u64 {
+    fn ask(&mut self, request: &Request) {
         let start = request.cycle.max(self.free);
         self.free = start + self.gap;
-        let done = start + self.latencies[self.log.len() % self.latencies.len()];
+        let cycle = start + self.latencies[self.log.len() % self.latencies.len()];
         self.log.push(*request);
-        done
+        self.answers.push(Answer { unit: request.unit, number: request.number, cycle });
+    }
+
+    fn advance(&mut self, _: u64, answers: &mut Vec<Answer>) {
+        answers.append(&mut self.answers);
+    }
+
+    fn next_answer(&self) -> Option<u64> {
+        self.answers.iter().map(|answer| answer.cycle).min()
     }
 }
 

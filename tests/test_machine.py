@@ -99,7 +99,8 @@ def test_sources_name_no_place_of_the_authors_machine() -> None:
         ("hbm.peak_gbps", 1800.0, "published"),
         ("ddr.capacity_bytes", 3 * 2**39, "published"),
         ("ddr.peak_gbps", 200.0, "published"),
-        ("ddr.channels", 6, "published"),
+        ("hbm.channels", 32, "derived"),
+        ("ddr.channels", 12, "derived"),
         ("p2p.ports", 10, "published"),
     ],
 )
@@ -121,10 +122,11 @@ def test_sn40l_adds_up_to_its_published_totals() -> None:
 
 
 def test_sn40l_can_ask_for_what_its_hbm_can_give() -> None:
-    # Little's law: requests in flight cover the latency at peak bandwidth, else HBM starves by description.
+    # Little's law: requests in flight cover the latency at peak bandwidth (44 ns of it in the device), else HBM starves
+    # by description.
     sn40l = machine()
     in_flight_bytes = sn40l.total_agcus * sn40l.agcu.outstanding * sn40l.pcu.vector_bytes
-    assert in_flight_bytes >= sn40l.hbm.latency_ns * sn40l.hbm.peak_gbps
+    assert in_flight_bytes >= (sn40l.hbm.network_ns + 44) * sn40l.hbm.peak_gbps
     assert sn40l.total_agcus * sn40l.agcu.bytes_per_cycle * sn40l.clock_ghz >= sn40l.hbm.peak_gbps
 
 
@@ -294,7 +296,7 @@ IMPOSSIBLE: list[tuple[dict[str, object], str]] = [
     ({"grid.rows": 19}, "grid.rows"),
     ({"hbm.refresh_ns": 3900}, "hbm.refresh_ns"),
     ({"ddr.refresh_interval_ns": 100}, "ddr.refresh_ns"),
-    ({"hbm.capacity_bytes": 64 * 256 - 1}, "hbm.capacity_bytes"),
+    ({"hbm.capacity_bytes": 32 * 256 - 1}, "hbm.capacity_bytes"),
     ({"ddr.interleave_bytes": 2**30, "ddr.capacity_bytes": 2**30}, "ddr.capacity_bytes"),
     ({"mapping.weight_buffer_vectors": 520 * 2**20 // 64 + 1}, "mapping.weight_buffer_vectors"),
 ]
@@ -312,7 +314,7 @@ def test_impossible_combinations(settings: dict[str, object], key: str) -> None:
         {"grid.rows": 20},
         {"hbm.refresh_ns": 3899},
         {"hbm.refresh_ns": 0},
-        {"hbm.capacity_bytes": 64 * 256},
+        {"hbm.capacity_bytes": 32 * 256},
         {"mapping.weight_buffer_vectors": 520 * 2**20 // 64},
     ],
 )

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from rdu import _core
 from rdu.errors import RequestError
+from rdu.memory.tier import describe_tiers
 
 if TYPE_CHECKING:
-    from rdu.machine import Machine
     from rdu.program import Cache, Program, Site
 
 Array = npt.NDArray[Any]
@@ -106,7 +106,7 @@ class Session:
         regions = [(boundary.base, boundary.bytes) for boundary in program.boundaries.values()]
         for site in program.sites:
             regions += [(cache.base, 2 * cache.rows * cache.row_bytes) for cache in site.caches]
-        self._core = _core.Session(program.image, tiers(machine), costs, regions)
+        self._core = _core.Session(program.image, describe_tiers(machine), costs, regions)
 
     @property
     def cycles(self) -> int:
@@ -248,21 +248,3 @@ def _to_tokens(array: Array) -> Array:
     padded = np.zeros((positions, -(-width // LANES) * LANES), np.float32)
     padded[:, :width] = array
     return np.ascontiguousarray(padded.reshape(positions, -1, LANES).transpose(1, 0, 2)).reshape(-1)
-
-
-def tiers(machine: Machine) -> list[dict[str, Any]]:
-    """The memory devices of a machine in the engine's terms: 0 is HBM, 1 is DDR."""
-    return [
-        {
-            "name": name,
-            "channels": tier.channels,
-            "interleave_bytes": tier.interleave_bytes,
-            "hashed": tier.interleave == "hashed",
-            "bytes_per_second": round(tier.peak_gbps * 1e9),
-            "clock_hz": round(machine.clock_ghz * 1e9),
-            "latency_cycles": max(1, machine.cycles(tier.latency_ns)),
-            "refresh_interval_cycles": machine.cycles(tier.refresh_interval_ns),
-            "refresh_cycles": machine.cycles(tier.refresh_ns),
-        }
-        for name, tier in (("hbm", machine.hbm), ("ddr", machine.ddr))
-    ]

@@ -11,6 +11,8 @@ MAX_BYTES = 2**50
 MAX_GBPS = 1e6
 MAX_NS = 1e9
 MAX_US = 1e6
+# Pages in machines/dram.
+DEVICES = ("hbm2-2000", "hbm2e-3200", "hbm2e-3600", "hbm3-6400", "ddr4-3200", "ddr5-4800")
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,9 @@ class Agcu:
 
 @dataclass(frozen=True)
 class Tier:
-    """What HBM and DDR have in common."""
+    """What HBM and DDR have in common: a DRAM device, brought to these channels, this bandwidth and this capacity."""
 
+    device: Annotated[str, Word(DEVICES, "preset whose organisation, timings and controller the channels have")]
     capacity_bytes: Annotated[int, Number("bytes", "capacity", maximum=MAX_BYTES)]
     peak_gbps: Annotated[float, Number("GB/s", "peak bandwidth, all channels", minimum=0.001, maximum=MAX_GBPS)]
     channels: Annotated[int, Number("channels", "independent channels", maximum=4096)]
@@ -84,7 +87,10 @@ class Tier:
     interleave: Annotated[
         str, Word(("plain", "hashed"), "hashed turns each round over the channels by a hash: strides spread too")
     ]
-    latency_ns: Annotated[float, Number("ns", "idle read, request to data at the AGCU", minimum=0, maximum=MAX_NS)]
+    network_ns: Annotated[
+        float,
+        Number("ns", "AGCU to memory controller and back, beside the device's own time", minimum=0, maximum=MAX_NS),
+    ]
     refresh_interval_ns: Annotated[float, Number("ns", "between two refreshes (tREFI)", minimum=1, maximum=MAX_NS)]
     refresh_ns: Annotated[
         float, Number("ns", "a channel is shut for a refresh (tRFC); 0: never", minimum=0, maximum=MAX_NS)

@@ -51,7 +51,7 @@ def check(run: Run, tallies: list[Tally], operator_bytes: Iterable[list[Moved]],
     ledger.equal("cycles of all kernels and of the run", cycles, run.cycles)
     ledger.equal("cycles of all steps and of the run", sum(step.cycles for step in run.steps), run.cycles)
     ledger.equal("firings of all kernels and of the run", sum(t.firings for t in tallies), run.totals["firings"])
-    for tier, (read, written, _) in enumerate(run.totals["traffic"]):
+    for tier, (read, written) in enumerate(run.totals["traffic"]):
         name = TIERS[tier]
         ledger.equal(f"bytes read from {name}, kernels and run", sum(t.traffic[tier][0] for t in tallies), read)
         ledger.equal(f"bytes written to {name}, kernels and run", sum(t.traffic[tier][1] for t in tallies), written)

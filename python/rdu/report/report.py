@@ -59,7 +59,7 @@ class Report:
         self.checks = check(run, self.kernels, self.moved, self.peaks)
         self.clocks = clocks(run, self.peaks.clock_hz)
         self.splits = [splits(tally) for tally in self.kernels]
-        self.hbm_cycles = hbm_cycles(self.kernels, self.peaks)
+        self.hbm_cycles = hbm_cycles(self.kernels)
 
     @property
     def cycles(self) -> int:
@@ -74,7 +74,7 @@ class Report:
     @property
     def traffic(self) -> tuple[tuple[int, int], ...]:
         """(bytes read, bytes written) of each tier."""
-        return tuple((read, written) for read, written, _ in self.run.totals["traffic"])
+        return tuple((read, written) for read, written in self.run.totals["traffic"])
 
     def utilization(self, tier: int) -> float:
         """Bytes moved / (peak x elapsed) of a tier over the whole run, kernel calls included."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rdu.machine import Machine
-from rdu.run import tiers
 
 HBM, DDR = 0, 1
 
@@ -18,13 +17,11 @@ class Peaks:
     ----------
     bytes_per_second : of each tier
     flops_per_cycle : of all PCUs, for the run's dtype
-    refresh_share : for each tier, the part of the time that a channel is shut
     """
 
     clock_hz: int
     bytes_per_second: tuple[int, ...]
     flops_per_cycle: int
-    refresh_share: tuple[float, ...]
 
     def bytes_per_cycle(self, tier: int) -> float:
         """Peak of a tier."""
@@ -55,18 +52,12 @@ class Bound:
 
 def peaks(machine: Machine, dtype: str) -> Peaks:
     """The peaks of one socket for multiplications of ``dtype``."""
-    devices = tiers(machine)
-    clock_hz = devices[HBM]["clock_hz"]
     pcu = machine.pcu
     flops = pcu.bf16_flops_per_cycle if dtype == "bf16" else pcu.fp32_flops_per_cycle
     return Peaks(
-        clock_hz=clock_hz,
-        bytes_per_second=tuple(device["bytes_per_second"] for device in devices),
+        clock_hz=round(machine.clock_ghz * 1e9),
+        bytes_per_second=tuple(round(tier.peak_gbps * 1e9) for tier in (machine.hbm, machine.ddr)),
         flops_per_cycle=machine.total_pcus * flops,
-        refresh_share=tuple(
-            device["refresh_cycles"] / device["refresh_interval_cycles"] if device["refresh_interval_cycles"] else 0.0
-            for device in devices
-        ),
     )
 
 

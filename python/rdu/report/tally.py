@@ -25,6 +25,8 @@ class Tally:
     Attributes
     ----------
     traffic : (bytes read, bytes written) of each tier: 0 is HBM, 1 is DDR
+    memory : for each tier, ticks of its data buses by what they did, summed over the buses: ``busy`` and the causes of
+        `rdu.memory.IDLE_CAUSES`; and the bursts' bytes, ``row_hits`` and ``row_misses``
     unit_rows : for each unit, cycles by state in the order of `STATES`, and firings
     stream_rows : for each stream, tokens and the most slots taken at any time
     """
@@ -38,6 +40,7 @@ class Tally:
     call_cycles: int
     drain_cycles: int
     traffic: tuple[tuple[int, int], ...]
+    memory: tuple[dict[str, int], ...]
     arguments: tuple[str, ...]
     units: tuple[Unit, ...]
     unit_rows: tuple[tuple[int, ...], ...]
@@ -103,7 +106,8 @@ def tallies(run: Run) -> list[Tally]:
                 run_cycles=totals["run_cycles"],
                 call_cycles=totals["call_cycles"],
                 drain_cycles=totals["drain_cycles"],
-                traffic=tuple((read, written) for read, written, _ in totals["traffic"]),
+                traffic=tuple((read, written) for read, written in totals["traffic"]),
+                memory=tuple(totals["memory"]),
                 arguments=lowered.arguments,
                 units=lowered.units,
                 unit_rows=tuple(tuple(row) for row in totals["units"]),

@@ -1,18 +1,22 @@
-//! A load or store unit's door to memory: requests leave in order, and their answers are handed on in that order.
+//! The doors of load and store units to memory: requests leave in order of time, and those of a unit are answered in the
+//! order in which it asked.
 
-use crate::port::Request;
+use crate::port::{Answer, Memory, Request};
 use crate::program::Bound;
 use crate::unit::Unit;
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 
 /// The requests of one unit.
 pub(crate) struct Door {
     /// Per address pattern: relocated base and transfers so far.
     patterns: Vec<(u64, u64)>,
-    /// Requests that memory has not served yet, oldest first, each with the action of its firing.
-    pub asked: VecDeque<(Request, usize)>,
+    /// Requests that memory has not heard of yet, oldest first, each with the action of its firing.
+    waiting: VecDeque<(Request, usize)>,
+    /// The action of each request that memory has taken, and when it was done, if that is known.
+    flying: VecDeque<(usize, Option<u64>)>,
     last_cycle: u64,
-    pub issued: u64,
+    issued: u64,
     answered: u64,
     /// When the last `outstanding` answers came.
     answers: Vec<u64>,
@@ -27,7 +31,8 @@ impl Door {
         };
         Some(Door {
             patterns: port.patterns.iter().map(|pattern| (base(pattern), 0)).collect(),
-            asked: VecDeque::new(),
+            waiting: VecDeque::new(),
+            flying: VecDeque::new(),
             last_cycle: 0,
             issued: 0,
             answered: 0,
@@ -57,38 +62,123 @@ impl Door {
         self.answers.len() as u64 - (self.issued - self.answered)
     }
 
-    /// Issues the transfer of a firing of `action` that follows `pattern`, and returns its address. True: it is the
-    /// oldest that is not served yet.
+    /// Queues the transfer of a firing of `action` that follows `pattern`, and returns its address.
     #[inline]
-    pub(crate) fn issue(
-        &mut self,
-        unit: usize,
-        bound: &Bound,
-        pattern: usize,
-        action: usize,
-        cycle: u64,
-    ) -> (u64, bool) {
-        let Some(port) = &bound.program.units[unit].port else { return (0, false) };
+    fn issue(&mut self, unit: usize, bound: &Bound, pattern: usize, action: usize, cycle: u64) -> u64 {
+        let Some(port) = &bound.program.units[unit].port else { return 0 };
         let spec = &port.patterns[pattern];
         let (base, count) = &mut self.patterns[pattern];
         let address = spec.address(*base, *count, &bound.call.indices);
         *count += 1;
-        self.issued += 1;
         // Requests leave in order of issue, also when a later firing has the shorter latency.
         self.last_cycle = cycle.max(self.last_cycle);
         let (cycle, unit, tier, bytes) = (self.last_cycle, unit as u32, port.tier as u32, spec.bytes);
-        let oldest = self.asked.is_empty();
-        self.asked.push_back((Request { cycle, unit, tier, write: port.write, address, bytes }, action));
-        (address, oldest)
+        let request = Request { cycle, unit, number: self.issued, tier, write: port.write, address, bytes };
+        self.issued += 1;
+        self.waiting.push_back((request, action));
+        address
     }
 
-    /// Notes an answer; answers are handed on in order of issue, so a later one waits for the earlier.
-    pub(crate) fn answer(&mut self, done: u64) -> u64 {
+    /// Notes when request `number` was done.
+    fn land(&mut self, number: u64, cycle: u64) {
+        let known = number.checked_sub(self.answered).and_then(|at| self.flying.get_mut(at as usize));
+        if let Some((_, done)) = known {
+            *done = Some(cycle);
+        }
+    }
+
+    /// The oldest request if it was answered: its action, and when the answer is handed on. A later answer waits for the
+    /// earlier.
+    fn hand_on(&mut self) -> Option<(usize, u64)> {
+        let &(action, done) = self.flying.front()?;
+        let done = done?;
+        self.flying.pop_front();
         let most = self.answers.len() as u64;
         let last = self.answered.checked_sub(1).map_or(0, |last| self.answers[(last % most) as usize]);
         let done = done.max(last);
         self.answers[(self.answered % most) as usize] = done;
         self.answered += 1;
-        done
+        Some((action, done))
+    }
+}
+
+/// All doors of a program, and the memory behind them.
+pub(crate) struct Doors<'a> {
+    memory: &'a mut dyn Memory,
+    /// In the engine's order of units; `None` for a unit that only computes.
+    doors: Vec<Option<Door>>,
+    /// Place of each unit in that order.
+    places: Vec<usize>,
+    /// Units whose oldest request waits to be asked: its cycle, the unit, and its place.
+    pending: BinaryHeap<Reverse<(u64, usize, usize)>>,
+    answers: Vec<Answer>,
+}
+
+impl<'a> Doors<'a> {
+    /// The doors of the units in `order`.
+    pub fn new(bound: &Bound, order: &[usize], memory: &'a mut dyn Memory) -> Self {
+        let mut places = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(place, &unit)| places[unit] = place);
+        let doors = order.iter().map(|&unit| Door::new(&bound.program.units[unit], bound)).collect();
+        Doors { memory, doors, places, pending: BinaryHeap::new(), answers: Vec::new() }
+    }
+
+    #[inline]
+    pub fn at(&self, place: usize) -> Option<&Door> {
+        self.doors[place].as_ref()
+    }
+
+    /// Issues the transfer of a firing of `action` that follows `pattern`, and returns its address.
+    #[inline]
+    pub fn issue(
+        &mut self,
+        place: usize,
+        unit: usize,
+        bound: &Bound,
+        pattern: usize,
+        action: usize,
+        cycle: u64,
+    ) -> u64 {
+        let Some(door) = &mut self.doors[place] else { return 0 };
+        let address = door.issue(unit, bound, pattern, action, cycle);
+        if door.waiting.len() == 1 {
+            self.pending.push(Reverse((door.last_cycle, unit, place)));
+        }
+        address
+    }
+
+    /// Nothing that is not known yet can happen before this cycle; `None` if memory owes nothing.
+    pub fn earliest(&self) -> Option<u64> {
+        let first = self.pending.peek().map(|Reverse((cycle, ..))| *cycle);
+        [first, self.memory.next_answer()].into_iter().flatten().min()
+    }
+
+    /// Tells memory, in order of time, every request that nothing still unknown can precede, and hands on its answers:
+    /// (place, action, cycle). Something that is known to happen at `limit` may ask then.
+    pub fn exchange(&mut self, limit: u64, mut hand_on: impl FnMut(usize, usize, u64)) {
+        // What is unknown follows an answer: to a request that memory has taken, or to one that it is yet to take.
+        let first = self.pending.peek().map(|Reverse((cycle, ..))| cycle.saturating_add(self.memory.lookahead()));
+        let horizon = [first, self.memory.next_answer()].into_iter().flatten().fold(limit, u64::min);
+        while let Some(&Reverse((cycle, unit, place))) = self.pending.peek()
+            && cycle < horizon
+        {
+            self.pending.pop();
+            let Some(door) = &mut self.doors[place] else { continue };
+            let Some((request, action)) = door.waiting.pop_front() else { continue };
+            if let Some((next, _)) = door.waiting.front() {
+                self.pending.push(Reverse((next.cycle, unit, place)));
+            }
+            door.flying.push_back((action, None));
+            self.memory.ask(&request);
+        }
+        self.memory.advance(horizon, &mut self.answers);
+        for answer in self.answers.drain(..) {
+            let Some(&place) = self.places.get(answer.unit as usize) else { continue };
+            let Some(door) = &mut self.doors[place] else { continue };
+            door.land(answer.number, answer.cycle);
+            while let Some((action, done)) = door.hand_on() {
+                hand_on(place, action, done);
+            }
+        }
     }
 }

@@ -31,7 +31,7 @@ pub use error::{BuildError, RunError};
 pub use nest::{Nest, Phase, Times};
 pub use observer::{Fired, Observer, State};
 pub use operator::{Block, Firing, Operator, Tokens};
-pub use port::{Memory, NoMemory, Request};
+pub use port::{Answer, Memory, NoMemory, Request};
 pub use program::{Bound, Call, Program};
 pub use remedy::Remedy;
 pub use stream::Stream;

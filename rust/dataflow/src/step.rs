@@ -2,13 +2,13 @@
 //!
 //! Firing times are unique whatever the order of evaluation (a Kahn network), so the engine fires any unit that can
 //! fire, as often as it can, and computes *when* from the timestamps in the stream's slots. Only memory needs time
-//! order: when nothing can fire any more, all requests earlier than the first one plus the memory's look-ahead are
-//! served in order of time, because whatever is still unknown must wait for an answer to one of them. A merge needs it
-//! too: it fires when it is the earliest of all that is left, since nothing can come any more that was there before.
+//! order: when nothing can fire any more, it is told all requests up to a cycle that nothing still unknown can precede
+//! (see `door`). A merge needs it too: it fires when it is the earliest of all that is left, since nothing can come any
+//! more that was there before.
 
 use crate::counters::{Counters, Run, StreamTotals, UnitTotals};
 use crate::deadlock::{Wait, explain};
-use crate::door::Door;
+use crate::door::Doors;
 use crate::engine::{Decisions, Parts, Watch};
 use crate::error::RunError;
 use crate::nest::Cursor;
@@ -18,8 +18,6 @@ use crate::port::Memory;
 use crate::program::{Action, Bound, MOST_LOOSE, Program};
 use crate::ring::Ring;
 use crate::unit::{Choice, Unit};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
 /// Firings before the first poll of the watch; a firing that moves long tokens may take a millisecond.
@@ -58,7 +56,6 @@ enum Next {
 struct Engine<'a, const VALUES: bool, P: Probe> {
     bound: &'a Bound<'a>,
     program: &'a Program,
-    memory: &'a mut dyn Memory,
     operators: &'a mut [Box<dyn Operator>],
     decisions: Decisions<'a>,
     probe: P,
@@ -66,11 +63,8 @@ struct Engine<'a, const VALUES: bool, P: Probe> {
     merges: Vec<usize>,
     rings: Vec<Ring>,
     states: Vec<Standing>,
-    /// One for each unit; empty for a unit that only computes.
-    doors: Vec<Option<Door>>,
+    doors: Doors<'a>,
     ready: Vec<u32>,
-    /// Units whose oldest request waits to be served, by its cycle.
-    pending: BinaryHeap<Reverse<(u64, usize)>>,
     firings: u64,
     inputs: Tokens,
     outputs: Tokens,
@@ -99,12 +93,12 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             end: 0,
             waits: None,
         };
+        let order: Vec<usize> = (0..program.units.len()).collect();
         Engine {
             rings: program.streams.iter().enumerate().map(ring).collect(),
             states: bound.code.iter().map(state).collect(),
-            doors: program.units.iter().map(|unit| Door::new(unit, bound)).collect(),
+            doors: Doors::new(bound, &order, memory),
             ready: (0..program.units.len() as u32).collect(),
-            pending: BinaryHeap::new(),
             firings: 0,
             inputs: Tokens::default(),
             outputs: Tokens::default(),
@@ -113,7 +107,6 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             probe,
             bound,
             program,
-            memory,
             operators,
         }
     }
@@ -138,10 +131,9 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
                 }
             }
             let merge = self.earliest_merge();
-            let request = self.pending.peek().map(|Reverse((cycle, _))| *cycle);
-            match (merge, request) {
+            match (merge, self.doors.earliest()) {
                 (None, None) => break,
-                (Some((start, unit, at)), request) if request.is_none_or(|cycle| start <= cycle) => {
+                (Some((start, unit, at)), others) if others.is_none_or(|cycle| start <= cycle) => {
                     self.states[unit].waits = None;
                     self.fire_action(unit, at)?;
                     self.ready.push(unit as u32);
@@ -273,7 +265,8 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
         self.firings += 1;
 
         let (free, done) = (start + phase.ii, start + phase.latency);
-        let transfer = phase.transfer.map(|pattern| (pattern, self.request(unit, pattern, at, done)));
+        let issue = |pattern| (pattern, self.doors.issue(unit, unit, self.bound, pattern, at, done));
+        let transfer = phase.transfer.map(issue);
         if VALUES {
             self.compute(unit, at, transfer)?;
         }
@@ -316,49 +309,30 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             space = free.max(space);
         }
         if phase.transfer.is_some()
-            && let Some(door) = &self.doors[unit]
+            && let Some(door) = self.doors.at(unit)
         {
             memory = door.room(0).ok_or(Wait::Memory)?.max(memory);
         }
         Ok((data, space, memory))
     }
 
-    /// Issues a transfer and returns its address.
-    fn request(&mut self, unit: usize, pattern: usize, action: usize, cycle: u64) -> u64 {
-        let Some(door) = &mut self.doors[unit] else { return 0 };
-        let (address, oldest) = door.issue(unit, self.bound, pattern, action, cycle);
-        if oldest && let Some((request, _)) = door.asked.front() {
-            self.pending.push(Reverse((request.cycle, unit)));
-        }
-        address
-    }
-
-    /// Serves, in order of time, every request that nothing still unknown can precede; a merge fires at `merge`.
+    /// Takes turns with memory; a merge fires at `merge`.
     fn answer(&mut self, merge: u64) {
-        let horizon = self.pending.peek().map_or(0, |Reverse((first, _))| first + self.memory.lookahead()).min(merge);
-        while let Some(&Reverse((cycle, unit))) = self.pending.peek()
-            && cycle < horizon
-        {
-            self.pending.pop();
-            let Some(door) = &mut self.doors[unit] else { continue };
-            let Some((request, phase)) = door.asked.pop_front() else { continue };
-            if let Some((next, _)) = door.asked.front() {
-                self.pending.push(Reverse((next.cycle, unit)));
-            }
-            let done = door.answer(self.memory.serve(&request));
-            let state = &mut self.states[unit];
+        let Self { doors, states, rings, ready, program, .. } = self;
+        doors.exchange(merge, |unit, action, done| {
+            let state = &mut states[unit];
             state.end = state.end.max(done);
             if state.waits == Some(Wait::Memory) {
                 state.waits = None;
-                self.ready.push(unit as u32);
+                ready.push(unit as u32);
             }
-            for end in &self.program.ends[self.program.actions[phase].produce.clone()] {
-                let ring = &mut self.rings[end.stream];
+            for end in &program.ends[program.actions[action].produce.clone()] {
+                let ring = &mut rings[end.stream];
                 if ring.arrive(end.rate, done) {
-                    self.ready.push(ring.to as u32);
+                    ready.push(ring.to as u32);
                 }
             }
-        }
+        });
     }
 
     /// Moves values through the unit's operator.

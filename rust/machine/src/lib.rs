@@ -8,6 +8,7 @@ pub mod function;
 pub mod kernel;
 pub mod plan;
 pub mod session;
+pub mod tiers;
 pub mod tokens;
 pub mod totals;
 

@@ -4,9 +4,11 @@ use crate::contents::Contents;
 use crate::error::MachineError;
 use crate::kernel::Kernel;
 use crate::plan;
-use crate::totals::{SessionTotals, Totals};
-use rdu_dataflow::{self as dataflow, Call, Memory, Operator, Request, Run, Setup, Watch, simulate};
-use rdu_memory::Channels;
+use crate::tiers::Tiers;
+use crate::totals::{SessionTotals, TierTotals, Totals};
+use rdu_dataflow::{self as dataflow, Call, Operator, Run, Setup, Watch, simulate};
+use rdu_memory::Tier;
+use rdu_memory::tier::Counts;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Cycles that a call costs before its units start.
@@ -29,34 +31,9 @@ pub enum Mode {
     Values,
 }
 
-/// The machine's memories as one call sees them.
-struct Tiers<'a> {
-    channels: &'a mut [Channels],
-    /// Machine time at which the kernel started.
-    origin: u64,
-    /// When the last read was answered.
-    last_answer: u64,
-}
-
-impl Memory for Tiers<'_> {
-    fn lookahead(&self) -> u64 {
-        self.channels.iter().map(Channels::least_cycles).min().unwrap_or(1)
-    }
-
-    fn serve(&mut self, request: &Request) -> u64 {
-        let Some(tier) = self.channels.get_mut(request.tier as usize) else { return request.cycle + 1 };
-        let done = tier.transfer(self.origin + request.cycle, request.address, request.bytes, request.write);
-        let done = done - self.origin;
-        if !request.write {
-            self.last_answer = self.last_answer.max(done);
-        }
-        done
-    }
-}
-
 /// A machine at work: its memories, what they hold, and its clock.
 pub struct Session {
-    channels: Vec<Channels>,
+    tiers: Vec<Tier>,
     costs: CallCosts,
     contents: Arc<Mutex<Contents>>,
     cycle: u64,
@@ -67,9 +44,9 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(channels: Vec<Channels>, costs: CallCosts, contents: Contents) -> Self {
+    pub fn new(tiers: Vec<Tier>, costs: CallCosts, contents: Contents) -> Self {
         let contents = Arc::new(Mutex::new(contents));
-        Session { channels, costs, contents, cycle: 0, firings: 0, configured: None, totals: Vec::new() }
+        Session { tiers, costs, contents, cycle: 0, firings: 0, configured: None, totals: Vec::new() }
     }
 
     /// What the memories hold.
@@ -108,9 +85,9 @@ impl Session {
         let bound = kernel.program.bind(call)?;
         let load = if self.configured == Some(id) { 0 } else { self.costs.program_load };
         let overhead = load + self.costs.argument_load + self.costs.execute;
-        let before: Vec<_> = self.channels.iter().map(Channels::traffic).collect();
         let origin = self.cycle + overhead;
-        let mut tiers = Tiers { channels: &mut self.channels, origin, last_answer: 0 };
+        let before: Vec<_> = self.tiers.iter_mut().map(|tier| (tier.asked_bytes(), tier.counts(origin))).collect();
+        let mut tiers = Tiers::new(&mut self.tiers, origin);
         let run: Run = if with_values {
             let start = |op: &crate::tokens::TokenOp| op.start(call, &self.contents);
             let mut operators: Vec<Box<dyn Operator>> = kernel.operators.iter().map(start).collect();
@@ -118,7 +95,8 @@ impl Session {
         } else {
             simulate(&bound, dataflow::Mode::Fast { skip: true }, Setup::timing(&mut tiers, watch))?
         };
-        let last_answer = tiers.last_answer;
+        let last_answer = tiers.last_read();
+        tiers.check(&kernel.name)?;
         self.configured = Some(id);
         self.cycle = origin + run.cycles;
         self.firings += run.firings;
@@ -127,8 +105,11 @@ impl Session {
         totals.add(&run);
         totals.call_cycles += overhead;
         totals.drain_cycles += run.cycles.saturating_sub(last_answer);
-        for (tier, (channels, before)) in self.channels.iter().zip(before).enumerate() {
-            totals.add_traffic(tier, before, channels.traffic());
+        for (at, (tier, (asked, before))) in self.tiers.iter_mut().zip(before).enumerate() {
+            let during: Vec<_> =
+                tier.counts(self.cycle).iter().zip(before).map(|(now, then)| now.minus(then)).collect();
+            let asked_bytes = [0, 1].map(|kind| tier.asked_bytes()[kind] - asked[kind]);
+            totals.add_tier(at, TierTotals { asked_bytes, counts: Counts::sum(&during) });
         }
         Ok(())
     }
@@ -138,8 +119,12 @@ impl Session {
         &self.totals
     }
 
-    pub fn session_totals(&self) -> SessionTotals {
-        let traffic = self.channels.iter().map(Channels::traffic).collect();
-        SessionTotals { cycles: self.cycle, firings: self.firings, traffic }
+    pub fn session_totals(&mut self) -> SessionTotals {
+        let totals = |tier: &mut Tier| TierTotals {
+            asked_bytes: tier.asked_bytes(),
+            counts: Counts::sum(&tier.counts(self.cycle)),
+        };
+        let tiers = self.tiers.iter_mut().map(totals).collect();
+        SessionTotals { cycles: self.cycle, firings: self.firings, tiers }
     }
 }

@@ -1,7 +1,7 @@
 //! What a session adds up over its calls.
 
 use rdu_dataflow::{Counters, Run};
-use rdu_memory::Traffic;
+use rdu_memory::tier::Counts;
 
 /// One unit, over all calls of its kernel.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +18,14 @@ pub struct StreamSum {
     pub high_water: u64,
 }
 
+/// One tier, all its channels together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TierTotals {
+    /// Read and written, as units asked.
+    pub asked_bytes: [u64; 2],
+    pub counts: Counts,
+}
+
 /// One kernel, over all its calls.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
@@ -29,8 +37,8 @@ pub struct Totals {
     pub call_cycles: u64,
     /// Cycles after memory had answered the last read, until the call ended.
     pub drain_cycles: u64,
-    /// What the call asked of each tier.
-    pub traffic: Vec<Traffic>,
+    /// What each tier did while the kernel ran.
+    pub tiers: Vec<TierTotals>,
     pub units: Vec<UnitSum>,
     pub streams: Vec<StreamSum>,
 }
@@ -56,12 +64,11 @@ impl Totals {
         }
     }
 
-    pub fn add_traffic(&mut self, tier: usize, before: Traffic, after: Traffic) {
-        self.traffic.resize(self.traffic.len().max(tier + 1), Traffic::default());
-        let sum = &mut self.traffic[tier];
-        sum.read_bytes += after.read_bytes - before.read_bytes;
-        sum.written_bytes += after.written_bytes - before.written_bytes;
-        sum.busy_channel_cycles += after.busy_channel_cycles - before.busy_channel_cycles;
+    pub fn add_tier(&mut self, tier: usize, during: TierTotals) {
+        self.tiers.resize(self.tiers.len().max(tier + 1), TierTotals::default());
+        let sum = &mut self.tiers[tier];
+        sum.counts = sum.counts.plus(during.counts);
+        sum.asked_bytes = [0, 1].map(|at| sum.asked_bytes[at] + during.asked_bytes[at]);
     }
 }
 
@@ -71,5 +78,5 @@ pub struct SessionTotals {
     /// Machine time so far.
     pub cycles: u64,
     pub firings: u64,
-    pub traffic: Vec<Traffic>,
+    pub tiers: Vec<TierTotals>,
 }

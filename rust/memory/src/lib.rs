@@ -1,9 +1,9 @@
-//! When the bytes are there: memory devices as channels with bandwidth, latency and refresh.
+//! When the bytes are there: DRAM devices command by command, tiers of them behind a network, and the SRAM of tiles.
 
-pub mod channels;
 pub mod dram;
 pub mod error;
 pub mod sram;
+pub mod tier;
 
-pub use channels::{Channels, Device, Traffic};
 pub use error::MemoryError;
+pub use tier::Tier;

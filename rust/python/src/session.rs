@@ -9,8 +9,11 @@ use pyo3::types::PyDict;
 use pythonize::depythonize;
 use rdu_dataflow::Call;
 use rdu_kernels::Element;
+use rdu_machine::totals::TierTotals;
 use rdu_machine::{CallCosts, Contents, KernelSpec, MachineError, Mode};
-use rdu_memory::{Channels, Device, Traffic};
+use rdu_memory::Tier;
+use rdu_memory::dram::Config;
+use rdu_memory::tier::Description;
 use serde::Deserialize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -36,19 +39,21 @@ impl Kernel {
     }
 }
 
-/// A memory device as Python describes it.
+/// A tier as Python describes it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Tier {
-    name: String,
-    channels: u64,
-    interleave_bytes: u64,
-    hashed: bool,
-    bytes_per_second: u64,
+struct GivenTier {
+    device: Config,
     clock_hz: u64,
-    latency_cycles: u64,
-    refresh_interval_cycles: u64,
-    refresh_cycles: u64,
+    request_cycles: u64,
+    response_cycles: u64,
+}
+
+impl GivenTier {
+    fn build(self) -> Result<Tier, MachineError> {
+        let GivenTier { device, clock_hz, request_cycles, response_cycles } = self;
+        Ok(Tier::new(Description { device, clock_hz, request_cycles, response_cycles })?)
+    }
 }
 
 /// A machine at work: its memories and its clock.
@@ -75,15 +80,15 @@ impl Session {
         costs: (u64, u64, u64),
         regions: Vec<(u64, u64)>,
     ) -> PyResult<Self> {
-        let tiers: Vec<Tier> = depythonize(tiers).map_err(|error| errors::graph(py, error.to_string()))?;
+        let tiers: Vec<GivenTier> = depythonize(tiers).map_err(|error| errors::graph(py, error.to_string()))?;
         let build = || -> Result<rdu_machine::Session, MachineError> {
             let mut contents = Contents { constant: image.shared(), ..Contents::default() };
             for (base, bytes) in regions {
                 contents.state.reserve(base, bytes)?;
             }
-            let channels = tiers.into_iter().map(|tier| Channels::new(tier.device())).collect::<Result<_, _>>()?;
+            let tiers = tiers.into_iter().map(GivenTier::build).collect::<Result<_, _>>()?;
             let costs = CallCosts { program_load: costs.0, argument_load: costs.1, execute: costs.2 };
-            Ok(rdu_machine::Session::new(channels, costs, contents))
+            Ok(rdu_machine::Session::new(tiers, costs, contents))
         };
         let inner = build().map_err(|error| errors::machine(py, error))?;
         Ok(Session { inner: Mutex::new(inner) })
@@ -137,12 +142,13 @@ impl Session {
 
     /// What the session has counted: a dictionary of plain numbers and lists.
     fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let session = self.lock();
+        let mut session = self.lock();
         let all = session.session_totals();
         let out = PyDict::new(py);
         out.set_item("cycles", all.cycles)?;
         out.set_item("firings", all.firings)?;
-        out.set_item("traffic", traffic(&all.traffic))?;
+        out.set_item("traffic", traffic(&all.tiers))?;
+        out.set_item("memory", memory(py, &all.tiers)?)?;
         let mut kernels = Vec::new();
         for totals in session.totals() {
             let kernel = PyDict::new(py);
@@ -151,7 +157,8 @@ impl Session {
             kernel.set_item("run_cycles", totals.run_cycles)?;
             kernel.set_item("call_cycles", totals.call_cycles)?;
             kernel.set_item("drain_cycles", totals.drain_cycles)?;
-            kernel.set_item("traffic", traffic(&totals.traffic))?;
+            kernel.set_item("traffic", traffic(&totals.tiers))?;
+            kernel.set_item("memory", memory(py, &totals.tiers)?)?;
             let units: Vec<[u64; 6]> = totals
                 .units
                 .iter()
@@ -170,23 +177,31 @@ impl Session {
     }
 }
 
-/// (bytes read, bytes written, busy channel cycles) of each tier.
-fn traffic(tiers: &[Traffic]) -> Vec<[u64; 3]> {
-    tiers.iter().map(|t| [t.read_bytes, t.written_bytes, t.busy_channel_cycles]).collect()
+/// (bytes read, bytes written) of each tier.
+fn traffic(tiers: &[TierTotals]) -> Vec<[u64; 2]> {
+    tiers.iter().map(|tier| tier.asked_bytes).collect()
 }
 
-impl Tier {
-    fn device(self) -> Device {
-        Device {
-            name: self.name,
-            channels: self.channels,
-            interleave_bytes: self.interleave_bytes,
-            hashed: self.hashed,
-            bytes_per_second: self.bytes_per_second,
-            clock_hz: self.clock_hz,
-            latency_cycles: self.latency_cycles,
-            refresh_interval_cycles: self.refresh_interval_cycles,
-            refresh_cycles: self.refresh_cycles,
+/// What the data buses of each tier did, in ticks summed over them, and how its bursts found their rows.
+fn memory<'py>(py: Python<'py>, tiers: &[TierTotals]) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    let one = |tier: &TierTotals| {
+        let (out, counts, idle) = (PyDict::new(py), tier.counts, tier.counts.idle);
+        for (name, count) in [
+            ("read_bytes", counts.read_bytes),
+            ("written_bytes", counts.written_bytes),
+            ("row_hits", counts.row_hits),
+            ("row_misses", counts.row_misses),
+            ("busy", counts.busy_ticks),
+            ("no_request", idle.no_request),
+            ("refresh", idle.refresh),
+            ("row_miss", idle.row_miss),
+            ("turnaround", idle.turnaround),
+            ("bank_conflict", idle.bank_conflict),
+            ("imbalance", idle.imbalance),
+        ] {
+            out.set_item(name, count)?;
         }
-    }
+        Ok(out)
+    };
+    tiers.iter().map(one).collect()
 }

@@ -9,7 +9,6 @@ use super::values::compute;
 use crate::engine::Decisions;
 use crate::error::RunError;
 use crate::observer::{Fired, Probe, State};
-use std::cmp::Reverse;
 
 /// A pass over the firings of a chunk, with a place in front for what comes before the first.
 type Pass = [i64; CHUNK + 1];
@@ -104,7 +103,7 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
             starts.fill(0);
             nothing = false;
         }
-        if let Some(door) = &doors[at] {
+        if let Some(door) = doors.at(at) {
             door.raise(&mut starts[1..]);
         }
 
@@ -144,7 +143,7 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
             let spare = &mut spare[1..];
             tokens(body, lanes, times, next, false, data, spare);
             tokens(body, lanes, times, next, true, memory, spare);
-            if let Some(door) = &doors[at] {
+            if let Some(door) = doors.at(at) {
                 door.raise(memory);
             }
             let (space, from_memory) = match &body.ii {
@@ -311,18 +310,13 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
         let (body, actor) = (&bodies[body], &actors[at]);
         let (unit, next) = (actor.unit, actor.place.next);
         scratch.addresses.clear();
-        if body.transfer
-            && let Some(door) = &mut self.doors[at]
-        {
+        if body.transfer {
             for firing in 0..firings {
                 let number = body.actions[(next + firing) % body.actions.len()];
                 let action = &program.actions[number];
                 let cycle = (scratch.starts[firing + 1] as u64) + action.latency;
-                let (address, oldest) = door.issue(unit, self.bound, action.transfer.unwrap_or(0), number, cycle);
-                scratch.addresses.push(address);
-                if oldest && let Some((request, _)) = door.asked.front() {
-                    self.pending.push(Reverse((request.cycle, unit, at)));
-                }
+                let pattern = action.transfer.unwrap_or(0);
+                scratch.addresses.push(self.doors.issue(at, unit, self.bound, pattern, number, cycle));
             }
         }
         if VALUES {
@@ -379,27 +373,20 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
         }
     }
 
-    /// Serves, in order of time, every request that nothing still unknown can precede.
+    /// Takes turns with memory.
+    #[inline(never)]
     pub(super) fn answer(&mut self) {
-        let horizon = self.pending.peek().map_or(0, |Reverse((first, ..))| first + self.memory.lookahead());
-        while let Some(&Reverse((cycle, unit, at))) = self.pending.peek()
-            && cycle < horizon
-        {
-            self.pending.pop();
-            let Some(door) = &mut self.doors[at] else { continue };
-            let Some((request, action)) = door.asked.pop_front() else { continue };
-            if let Some((next, _)) = door.asked.front() {
-                self.pending.push(Reverse((next.cycle, unit, at)));
+        let Self { doors, actors, lanes, times, ready, program, .. } = self;
+        doors.exchange(u64::MAX, |at, action, done| {
+            let done = done as i64;
+            actors[at].end = actors[at].end.max(done);
+            ready.insert(at);
+            for end in &program.ends[program.actions[action].produce.clone()] {
+                let lane = &mut lanes[end.stream];
+                lane.arrive(times, end.rate / lane.share, done);
+                ready.insert(lane.to);
             }
-            let done = door.answer(self.memory.serve(&request)) as i64;
-            self.actors[at].end = self.actors[at].end.max(done);
-            self.ready.insert(at);
-            for end in &self.program.ends[self.program.actions[action].produce.clone()] {
-                let lane = &mut self.lanes[end.stream];
-                lane.arrive(&mut self.times, end.rate / lane.share, done);
-                self.ready.insert(lane.to);
-            }
-        }
+        });
     }
 }
 

@@ -18,7 +18,7 @@ mod values;
 
 use crate::counters::{Counters, Run, StreamTotals, UnitTotals};
 use crate::deadlock::{Wait, explain};
-use crate::door::Door;
+use crate::door::Doors;
 use crate::engine::{Decisions, Parts, Watch};
 use crate::error::RunError;
 use crate::observer::Probe;
@@ -33,8 +33,6 @@ use lane::Lane;
 use order::{Ready, dataflow_order};
 use pace::Tables;
 use period::Periods;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 use values::Buffer;
 
@@ -76,7 +74,6 @@ struct Actor {
 struct Engine<'a, const VALUES: bool, P: Probe> {
     bound: &'a Bound<'a>,
     program: &'a Program,
-    memory: &'a mut dyn Memory,
     operators: &'a mut [Box<dyn Operator>],
     decisions: Decisions<'a>,
     probe: P,
@@ -89,10 +86,8 @@ struct Engine<'a, const VALUES: bool, P: Probe> {
     times: Vec<i64>,
     buffers: Vec<Buffer>,
     ready: Ready,
-    /// In dataflow order; empty for a unit that only computes.
-    doors: Vec<Option<Door>>,
-    /// Units (in dataflow order) whose oldest request waits to be served, by its cycle and the unit's number.
-    pending: BinaryHeap<Reverse<(u64, usize, usize)>>,
+    /// In dataflow order.
+    doors: Doors<'a>,
     firings: u64,
     scratch: Box<Scratch>,
     /// Whether to look for periods, and where they are looked for now.
@@ -137,10 +132,9 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
         let buffer = |stream: &crate::stream::Stream| Buffer::new(stream.initial, stream.lanes);
         Engine {
             actors: order.iter().zip(&pieces).map(actor).collect(),
-            doors: order.iter().map(|&unit| Door::new(&program.units[unit], bound)).collect(),
+            doors: Doors::new(bound, &order, memory),
             buffers: if VALUES { program.streams.iter().map(buffer).collect() } else { Vec::new() },
             ready: Ready::new(order.len()),
-            pending: BinaryHeap::new(),
             firings: 0,
             scratch: Scratch::new(),
             skips: false,
@@ -151,7 +145,6 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             times,
             bound,
             program,
-            memory,
             operators,
             decisions,
             probe,
@@ -209,7 +202,7 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
                         (polled, next_poll) = (Instant::now(), self.firings + stride);
                     }
                 }
-                if !self.pending.is_empty() {
+                if self.doors.earliest().is_some() {
                     self.answer();
                 } else if !self.pass_checkpoint() {
                     break;
@@ -257,7 +250,7 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
                 firings = self.lanes[end.lane].firings(end, false, next, firings);
             }
             if body.transfer
-                && let Some(door) = &self.doors[actor]
+                && let Some(door) = self.doors.at(actor)
             {
                 firings = firings.min(door.free());
             }
