@@ -10,8 +10,6 @@ from rdu.builder import Builder, phase
 from rdu.machine import Machine
 from rdu.memory import Dram
 
-# The device of machine "step"; its read of a closed row is the latency of the interface.
-DEVICE = "hbm2-2000"
 VECTOR_BYTES = 64
 
 
@@ -46,13 +44,13 @@ class TileMemory:
         agcu, hbm = machine.agcu, machine.hbm
         requests = -(-tile_bytes // agcu.bytes_per_cycle)
         cycles = machine.cycles(tile_bytes / hbm.peak_gbps)
-        alone_ns = Dram(DEVICE).replay(np.zeros(1, np.uint64), VECTOR_BYTES).mean_latency_ns
+        alone_ns = Dram(hbm.device).replay(np.zeros(1, np.uint64), VECTOR_BYTES).mean_latency_ns
         assert alone_ns is not None  # as for any read
         return cls(
             tile_cycles=cycles,
             turn_cycles=requests * machine.total_agcus * agcu.issue_cycles,
             window_tiles=max(1, agcu.outstanding // requests),
-            latency_cycles=machine.cycles(alone_ns),
+            latency_cycles=machine.cycles(alone_ns + hbm.network_ns),
             refresh_tiles=max(1, machine.cycles(hbm.refresh_interval_ns) // cycles),
             refresh_cycles=machine.cycles(hbm.refresh_ns),
         )
