@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,17 +17,67 @@ from rdu.graph import Array, Graph
 from rdu.machine import Machine
 from rdu.run import Run, Session, row_indices
 
-__all__ = ["Boundary", "Cache", "Image", "Loaded", "Lowered", "Program", "Reporter", "Site"]
+__all__ = ["Boundary", "Cache", "Image", "Layout", "Loaded", "Lowered", "Program", "Reporter", "Site"]
+
+
+class Layout(Protocol):
+    """How cached rows lie in memory."""
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row."""
+        ...
+
+    @property
+    def padded_bytes(self) -> int:
+        """The same in the emulated memory."""
+        ...
+
+    @property
+    def granule_bytes(self) -> int:
+        """Bytes of a transfer."""
+        ...
+
+    @property
+    def keys_bytes(self) -> int:
+        """From the keys of a layer to its values."""
+        ...
+
+    @property
+    def layer_bytes(self) -> int:
+        """From one layer to the next."""
+        ...
+
+    def key_rounds(self, seen: int) -> int:
+        """Firings that take ``seen`` rows."""
+        ...
+
+    def granules(self, seen: int) -> int:
+        """Transfers that bring them."""
+        ...
+
+    def rest(self, seen: int) -> int:
+        """Rows in those transfers beyond them."""
+        ...
 
 
 @dataclass(frozen=True)
 class Cache:
-    """Where the rows of one attention operator lie: its keys, and after them its values."""
+    """Where the rows of one attention operator lie: of each layer the keys, and after them the values."""
 
     base: int
-    row_bytes: int
-    rows: int
+    layout: Layout
+    layers: int
     window: int | None
+
+    @property
+    def bytes(self) -> int:
+        """All of it, layer after layer."""
+        return self.layers * self.layout.layer_bytes
+
+    def seen(self, past: int) -> int:
+        """Cached rows that the next call reads: all, or as many as the window lets its first position see."""
+        return past if self.window is None else min(past, self.window - 1)
 
 
 @dataclass(frozen=True)
@@ -64,7 +115,17 @@ class Lowered(Protocol):
 
     @property
     def description(self) -> dict[str, Any]:
-        """The engine's form."""
+        """The engine's form, one unit for each bundle."""
+        ...
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        """The engine's form with every copy of a bundle."""
+        ...
+
+    @property
+    def representatives(self) -> tuple[list[int], list[int]]:
+        """Where in ``whole`` the first copy of each unit, and of each stream, stands."""
         ...
 
     @property
@@ -92,6 +153,11 @@ class Loaded:
     core: _core.Kernel
     positions: int
 
+    @cached_property
+    def whole(self) -> _core.Kernel:
+        """The same with every copy of a bundle: for values on tokens."""
+        return _core.Kernel(self.lowered.whole)
+
 
 Reporter = Callable[[Run], Any]
 
@@ -107,6 +173,10 @@ class Program:
         Most positions of a sequence; the cache has room for them.
     block : int
         Most positions of one kernel call; longer inputs take several.
+    sites : tuple of Site
+        The kernel calls of a pass.
+    whole : Site or None
+        One call in their place, where all of them have the same positions.
     weight_bytes, state_bytes : int
         What the program keeps in HBM.
     """
@@ -118,8 +188,10 @@ class Program:
     context: int
     block: int
     sites: tuple[Site, ...]
+    whole: Site | None
     boundaries: Mapping[str, Boundary]
     turns: tuple[int, int] | None
+    granule_bytes: int
     weight_bytes: int
     state_bytes: int
     image: Image

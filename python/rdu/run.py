@@ -105,7 +105,7 @@ class Session:
         )
         regions = [(boundary.base, boundary.bytes) for boundary in program.boundaries.values()]
         for site in program.sites:
-            regions += [(cache.base, 2 * cache.rows * cache.row_bytes) for cache in site.caches]
+            regions += [(cache.base, cache.bytes) for cache in site.caches]
         self._core = _core.Session(program.image, describe_tiers(machine), costs, regions)
 
     @property
@@ -178,14 +178,18 @@ class Session:
             boundary = self.program.boundaries[name]
             self._core.write(boundary.base, _to_tokens(array))
             written[name] = count
-        for site in self.program.sites:
+        sites = self.program.sites
+        if self.program.whole is not None and (count == 1 or not tail) and (wanted or not tail):
+            sites = (self.program.whole,)
+        for site in sites:
             if tail and site.tail and not wanted:
                 continue
             positions = 1 if tail and site.tail else count
             sources = tuple(written[name] for name in site.inputs)
             kernel = self.program.kernel(site.kernel, positions, sources)
-            arguments = [self._argument(name, site) for name in kernel.lowered.arguments]
-            self._core.call(kernel.number, kernel.core, arguments, rows, self.mode, self.progress)
+            arguments = [self._argument(name, site, positions) for name in kernel.lowered.arguments]
+            core = kernel.whole if self.mode == "step" else kernel.core
+            self._core.call(kernel.number, core, arguments, rows, self.mode, self.progress)
             written.update(dict.fromkeys(site.outputs, positions))
         for name, parts in self.outputs.items():
             if name in written:
@@ -194,35 +198,48 @@ class Session:
         self.steps.append(Step(count, self.past, self._core.cycles - cycles, time.perf_counter() - started))
         self.past += count
 
-    def _argument(self, name: str, site: Site) -> int:
-        """The value that a call passes for the argument called ``name``."""
+    def _argument(self, name: str, site: Site, positions: int) -> int:
+        """The value that a call of ``positions`` rows passes for the argument called ``name``."""
         boundaries = self.program.boundaries
         kind, _, rest = name.partition(".")
         if kind == "weights":
             return site.weights
-        if kind == "past":
-            return self._seen(site.caches[int(rest)])
-        if kind == "turns":
+        if kind in ("turn", "turns"):
             assert self.program.turns is not None
             base, row_bytes = self.program.turns
-            return base + self.past * row_bytes
+            address = base + self.past * row_bytes
+            # The table is read in whole granules.
+            return address if kind == "turn" else address - address % self.program.granule_bytes
         if kind in ("in", "out"):
             names = site.inputs if kind == "in" else site.outputs
             return boundaries[names[int(rest)]].base
         number, _, use = rest.partition(".")
         cache = site.caches[int(number)]
-        base = cache.base + (cache.rows * cache.row_bytes if kind == "v" else 0)
-        row = self.past if use == "write" else self.past - self._seen(cache)
-        return base + row * cache.row_bytes
-
-    def _seen(self, cache: Cache) -> int:
-        """Cached rows that the next call reads: all, or as many as the window lets its first position see."""
-        return self.past if cache.window is None else min(self.past, cache.window - 1)
+        return cache_argument(cache, kind, use, self.past)
 
     def _read(self, base: int, width: int, positions: int) -> Array:
         count = -(-width // LANES) * LANES * positions
         tokens = self._core.read(base, count).reshape(-1, positions, LANES)
         return np.ascontiguousarray(tokens.transpose(1, 0, 2).reshape(positions, -1)[:, :width])
+
+
+def cache_argument(cache: Cache, kind: str, use: str, past: int) -> int:
+    """What a call with ``past`` rows behind it passes about a cache: counts of rows, or addresses of keys or values."""
+    seen, layout = cache.seen(past), cache.layout
+    counts = {
+        "past": lambda: seen,
+        "rounds": lambda: layout.key_rounds(seen),
+        "granules": lambda: layout.granules(seen),
+        "rest": lambda: layout.rest(seen),
+    }
+    if kind in counts:
+        return counts[kind]()
+    base = cache.base + (layout.keys_bytes if kind == "v" else 0)
+    if use in ("read", "write"):
+        return base + (past if use == "write" else past - seen) * layout.row_bytes
+    # The emulated memory moves whole granules.
+    offset = (past if use == "store" else past - seen) * layout.padded_bytes
+    return base + offset - offset % layout.granule_bytes
 
 
 def row_indices(rows: npt.ArrayLike) -> Array:

@@ -2,51 +2,135 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 from rdu.compiler.formats import VECTOR_BYTES, Format, chunks, lanes, row_bytes
-from rdu.compiler.fuse import Region
+from rdu.compiler.fuse import Region, Stretch
 from rdu.errors import CompileError
-from rdu.graph import Operator
+from rdu.graph import Attention, Operator
 from rdu.machine import Machine
 
 # A sum is split over at most this many units: three levels of a PCU's reduction tree.
 MOST_SPLITS = 8
-ALIGNMENT_BYTES = 256
+# Attention gets at most this part of the PCUs: it waits for memory as the linear operators do, with far fewer bytes.
+ATTENTION_SHARE = 4
 
 
 @dataclass(frozen=True)
 class Linear:
     """How one linear operator is spread: ``units`` side by side over its tiles, each sum cut into ``splits`` parts.
 
-    Unit (s, u) holds part s of tiles u, u + units, u + 2 units, ...
+    Lane ``s * units + u`` holds part s of tiles u, u + units, u + 2 units, ... All lanes do the same work: what is missing
+    in the last round, or in a shorter part, is padding, which is moved and counted.
     """
 
     tiles: int
     inner: int
     units: int
     splits: int
+    width: int
 
     @property
     def macs(self) -> int:
-        """PCUs that multiply."""
+        """PCUs that multiply: the lanes."""
         return self.units * self.splits
 
     @property
+    def rounds(self) -> int:
+        """Tiles that each lane works on, one after another."""
+        return -(-self.tiles // self.units)
+
+    @property
+    def chunks(self) -> int:
+        """Chunks of the reduced dimension."""
+        return -(-self.inner // self.width)
+
+    @property
+    def part_chunks(self) -> int:
+        """Chunks of the longest part."""
+        return -(-self.chunks // self.splits)
+
+    @property
+    def part(self) -> int:
+        """Weight vectors of a lane and round: of the longest part."""
+        return min(self.part_chunks * self.width, self.inner)
+
+    @property
     def vectors_per_unit(self) -> int:
-        """Weight vectors that the busiest unit takes."""
-        return -(-self.tiles // self.units) * -(-self.inner // self.splits)
+        """Weight vectors that each lane takes."""
+        return self.rounds * self.part
+
+    @property
+    def vectors(self) -> int:
+        """Weight vectors of all lanes, padding included."""
+        return self.vectors_per_unit * self.macs
+
+    def part_of(self, split: int) -> tuple[int, int]:
+        """(first chunk, length in elements) of a part."""
+        first, end = (at * self.chunks // self.splits for at in (split, split + 1))
+        return first, min(end * self.width, self.inner) - first * self.width
+
+
+@dataclass(frozen=True)
+class Attend:
+    """How one attention operator is spread over its cached heads (of all sequences).
+
+    ``units`` heads at a time, ``rounds`` times; of each head, ``dots`` units score its key rows, every one its own rows;
+    ``mixes`` units add its value rows, every one its own vectors. ``padded`` vectors make a row of the heads that are
+    worked on at a time, so that rows and granules divide each other.
+    """
+
+    heads: int
+    units: int
+    dots: int
+    mixes: int
+    per_head: int
+    padded: int
+
+    @property
+    def rounds(self) -> int:
+        """Heads that each unit works on, one after another."""
+        return self.heads // self.units
+
+    @property
+    def pcus(self) -> int:
+        """PCUs beside the aligners: dots, softmax and mixes."""
+        return self.units * (self.dots + 1 + self.mixes)
 
 
 @dataclass
 class Allocation:
     """The choices for one region, the same for every number of positions (they fix the order of addition)."""
 
+    granule_bytes: int
     linears: dict[str, Linear] = field(default_factory=dict)
+    attends: dict[str, Attend] = field(default_factory=dict)
     weight_offsets: dict[tuple[str, int], int] = field(default_factory=dict)
     weight_bytes: int = 0
+    # By the offset of a stretch's first weight: bytes of one of its layers.
+    layer_bytes: dict[int, int] = field(default_factory=dict)
     buffer_vectors: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def granule(self) -> int:
+        """Vectors of a granule."""
+        return self.granule_bytes // VECTOR_BYTES
+
+    def offsets_of(self, stretch: Stretch) -> dict[tuple[str, int], int]:
+        """Where the weights of the stretch's first layer lie, in order."""
+        weights = [(op.name, at) for op in stretch.operators for at, weight in enumerate(op.weights) if weight]
+        return {key: self.weight_offsets[key] for key in weights}
+
+    def layer_bytes_of(self, stretch: Stretch) -> int:
+        """From the weights of one layer to those of the next."""
+        mine = self.offsets_of(stretch)
+        return self.layer_bytes[min(mine.values())] if mine else 0
+
+
+def granule_bytes(machine: Machine) -> int:
+    """One round over the channels of HBM: the least that moves the same number of bytes on each."""
+    return machine.hbm.channels * machine.hbm.interleave_bytes
 
 
 def pmus_for(machine: Machine, byte_count: int) -> int:
@@ -54,7 +138,14 @@ def pmus_for(machine: Machine, byte_count: int) -> int:
     return max(1, -(-byte_count // machine.pmu.capacity_bytes))
 
 
-def allocate(region: Region, machine: Machine, form: Format, positions: int, context: int) -> Allocation:
+def whole(byte_count: int, granule: int) -> int:
+    """Bytes padded to whole granules."""
+    return -(-byte_count // granule) * granule
+
+
+def allocate(
+    region: Region, machine: Machine, form: Format, positions: int, context: int, batch: int = 1
+) -> Allocation:
     """Spread ``region`` over the machine so that ``positions`` rows and ``context`` cached rows fit.
 
     Raises
@@ -62,35 +153,39 @@ def allocate(region: Region, machine: Machine, form: Format, positions: int, con
     CompileError
         Names the resource, how much is missing, and what would help.
     """
-    result = Allocation()
-    _place_weights(region, form, result)
-    fixed = [_fixed(op, machine, form, positions, context) for op in region.operators]
+    result = Allocation(granule_bytes(machine))
+    _spread_attention(region, machine, form, batch, result)
+    fixed = list(_fixed(region, machine, form, positions, context, result))
     fixed_pcus, fixed_pmus = (sum(counts) for counts in zip(*fixed, strict=True))
     linears = [op for op in region.operators if op.kind == "linear"]
     if not linears:
+        _place_weights(region, form, result)
         _check(region, machine, fixed_pcus, fixed_pmus)
         return result
     shapes = {op.name: _shape(op, form) for op in linears}
     most = machine.mapping.weight_buffer_vectors
-    per_pmu = machine.pmu.capacity_bytes // VECTOR_BYTES
     vectors = max(1, sum(tiles * inner for tiles, inner in shapes.values()) // machine.total_pcus)
     largest = max(tiles * inner for tiles, inner in shapes.values())
     while True:
         chosen = {name: _spread(tiles, inner, vectors, lanes(form.operand)) for name, (tiles, inner) in shapes.items()}
         buffers = {name: min(linear.vectors_per_unit, most) for name, linear in chosen.items()}
         pcus = fixed_pcus + sum(linear.macs for linear in chosen.values())
-        held = {
-            name: -(-chunks(linear.inner, form.operand) // linear.splits) * positions for name, linear in chosen.items()
-        }
         pmus = fixed_pmus + sum(
-            linear.macs * -(-(buffers[name] + held[name]) // per_pmu) for name, linear in chosen.items()
+            linear_pmus(machine, linear, buffers[name], positions) for name, linear in chosen.items()
         )
         if pcus <= machine.total_pcus and pmus <= machine.total_pmus:
             result.linears, result.buffer_vectors = chosen, buffers
+            _place_weights(region, form, result)
             return result
         if vectors >= largest:
             _check(region, machine, pcus, pmus)
         vectors = vectors + max(1, vectors // 20)
+
+
+def linear_pmus(machine: Machine, linear: Linear, buffered: int, positions: int) -> int:
+    """PMUs beside the macs: weights that are ahead, and the activations that the macs multiply by."""
+    held = linear.part_chunks * positions
+    return linear.macs * pmus_for(machine, (buffered + held) * VECTOR_BYTES)
 
 
 def _shape(op: Operator, form: Format) -> tuple[int, int]:
@@ -104,46 +199,110 @@ def _spread(tiles: int, inner: int, vectors: int, width: int) -> Linear:
     """As few units as leave each at most ``vectors`` weight vectors (as far as splitting goes)."""
     if inner <= vectors:
         rounds = -(-tiles // -(-tiles // (vectors // inner)))
-        return Linear(tiles, inner, -(-tiles // rounds), 1)
+        return Linear(tiles, inner, -(-tiles // rounds), 1, width)
     splits = 1
     while splits < MOST_SPLITS and inner > vectors * splits and splits * 2 <= -(-inner // width):
         splits *= 2
-    return Linear(tiles, inner, tiles, splits)
+    return Linear(tiles, inner, tiles, splits, width)
 
 
-def _fixed(op: Operator, machine: Machine, form: Format, positions: int, context: int) -> tuple[int, int]:
-    """(PCUs, PMUs) of the units that an operator has beside its macs."""
-    pmus = partial(pmus_for, machine)
-    row = row_bytes(op.output.width, "f32") * positions
-    if op.kind == "attention":
-        assert op.attention is not None
+def _spread_attention(region: Region, machine: Machine, form: Format, batch: int, result: Allocation) -> None:
+    """Heads side by side; then vectors of a value row, then rows of keys, as far as the attention's share goes."""
+    operators = [op for op in region.operators if op.attention is not None]
+    for op in operators:
         a = op.attention
-        rows = a.heads // a.kv_heads * positions
-        q, kv = row, row_bytes(a.kv_heads * a.head_dim, "f32") * positions
-        seen = context if a.window is None else min(context, a.window + positions)
-        scores = rows * 4 * seen
-        cached = pmus(machine.mapping.weight_buffer_vectors * VECTOR_BYTES)
-        # The three aligners, then per cached head: dot, softmax and mix, each with what it holds; at last the flatten.
-        return 4 + 3 * a.kv_heads, pmus(q) + 2 * pmus(kv) + a.kv_heads * (2 + pmus(scores) + 2 * cached) + pmus(row)
-    if op.kind in ("add", "mul", "silu", "silu_mul"):
-        return 1, len(op.inputs) * pmus(row)
-    # A linear operator may need its input rounded first: one more PCU.
-    return 2 if op.kind == "linear" else 1, pmus(row)
+        assert a is not None
+        most = machine.total_pcus // ATTENTION_SHARE // len(operators)
+        heads, per_head = a.kv_heads * batch, chunks(a.head_dim, form.operand)
+        units = max((n for n in range(1, heads + 1) if heads % n == 0 and 3 * n <= most), default=1)
+        if batch == 1:
+            units = heads
+        mixes = per_head if units * (2 + per_head) <= most else 1
+        # More rows at a time than scores fill a vector of would gain nothing: the softmax takes a vector a cycle.
+        group = a.heads // a.kv_heads
+        dots = 1
+        while dots * 2 * group <= lanes("f32") and units * (dots * 2 + 1 + mixes) <= most:
+            dots *= 2
+        result.attends[op.name] = Attend(
+            heads, units, dots, mixes, per_head, _divisible(units * per_head, result.granule)
+        )
+
+
+def _divisible(vectors: int, granule: int) -> int:
+    """The least number from ``vectors`` on that divides a granule, or that granules divide."""
+    if vectors >= granule:
+        return -(-vectors // granule) * granule
+    return next(n for n in range(vectors, granule + 1) if granule % n == 0)
+
+
+def _fixed(
+    region: Region, machine: Machine, form: Format, positions: int, context: int, result: Allocation
+) -> Iterator[tuple[int, int]]:
+    """(PCUs, PMUs) of the units that the operators have beside their macs, and of the region's borders."""
+
+    def pmus(byte_count: int) -> int:
+        return pmus_for(machine, byte_count)
+
+    for tensor in region.inputs:
+        yield 0, pmus(row_bytes(tensor.width, "f32") * positions)
+    for loop in region.loops:
+        yield 0, pmus(row_bytes(loop.carried.width, "f32") * positions)
+    for op in region.operators:
+        row = row_bytes(op.output.width, "f32") * positions
+        if op.attention is not None:
+            a, attend = op.attention, result.attends[op.name]
+            q, kv = row, row_bytes(a.kv_heads * a.head_dim, "f32") * positions
+            held = sum(attend_pmus(machine, a, attend, positions, context))
+            # The three aligners and the flatten with what they hold.
+            yield 4 + attend.pcus, 2 * pmus(q) + 2 * pmus(kv) + held
+        elif op.kind in ("add", "mul", "silu", "silu_mul"):
+            yield 1, len(op.inputs) * pmus(row)
+        elif op.kind == "all_reduce":
+            yield 2, 2 * pmus(row)
+        else:
+            # A linear operator may need its input rounded first: one more PCU.
+            yield 2 if op.kind == "linear" else 1, pmus(row)
+
+
+def attend_pmus(
+    machine: Machine, a: Attention, attend: Attend, positions: int, context: int
+) -> tuple[int, int, int, int]:
+    """PMUs of the key buffer, the value buffer, the dots and mixes, and the softmax units."""
+    seen = context if a.window is None else min(context, a.window + positions)
+    scores = a.heads // a.kv_heads * positions * 4 * (seen + attend.dots)
+    ahead = machine.mapping.weight_buffer_vectors * VECTOR_BYTES
+    return (
+        attend.units * attend.dots * pmus_for(machine, ahead),
+        attend.units * attend.mixes * pmus_for(machine, ahead),
+        attend.units * (attend.dots + attend.mixes),
+        attend.units * pmus_for(machine, scores),
+    )
 
 
 def _place_weights(region: Region, form: Format, result: Allocation) -> None:
-    for op in region.operators:
-        for at, weight in enumerate(op.weights):
-            if weight is None:
-                continue
-            if op.kind == "rows":
-                size = weight.shape[0] * row_bytes(weight.shape[1], form.operand)
-            elif len(weight.shape) == 2:
-                size = chunks(weight.shape[0], form.operand) * weight.shape[1] * VECTOR_BYTES
-            else:
-                size = row_bytes(weight.shape[0], form.operand)
-            result.weight_offsets[(op.name, at)] = result.weight_bytes
-            result.weight_bytes += -(-size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+    """Weights lie in the order of need, each padded to whole granules; a loop's layers follow each other."""
+    for stretch in region.stretches:
+        start = result.weight_bytes
+        for op in stretch.operators:
+            for at, weight in enumerate(op.weights):
+                if weight is not None:
+                    result.weight_offsets[(op.name, at)] = result.weight_bytes
+                    result.weight_bytes += _stored_bytes(op, at, form, result)
+        result.layer_bytes[start] = result.weight_bytes - start
+        result.weight_bytes += (stretch.layers - 1) * result.layer_bytes[start]
+
+
+def _stored_bytes(op: Operator, at: int, form: Format, result: Allocation) -> int:
+    weight = op.weights[at]
+    assert weight is not None
+    if op.kind == "rows":
+        # A row is read alone, in whole granules.
+        return weight.shape[0] * whole(row_bytes(weight.shape[1], form.operand), result.granule_bytes)
+    if len(weight.shape) == 2:
+        size = result.linears[op.name].vectors * VECTOR_BYTES
+    else:
+        size = row_bytes(weight.shape[0], form.operand)
+    return whole(size, result.granule_bytes)
 
 
 def _check(region: Region, machine: Machine, pcus: int, pmus: int) -> None:

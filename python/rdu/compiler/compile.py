@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
-from rdu.compiler.allocate import ALIGNMENT_BYTES, allocate
+from rdu.compiler.allocate import Allocation, allocate, granule_bytes, whole
+from rdu.compiler.cache import cache_layout
 from rdu.compiler.formats import FORMATS, Format, row_bytes
-from rdu.compiler.fuse import Region, fuse
+from rdu.compiler.fuse import Region, fuse, merged
 from rdu.compiler.lower import Kernel, lower
 from rdu.compiler.weights import fill
 from rdu.errors import CompileError
-from rdu.graph import Graph
+from rdu.graph import Graph, Operator
 from rdu.machine import Machine
 from rdu.program import Boundary, Cache, Program, Reporter, Site
 
@@ -40,28 +43,48 @@ def compile_graph(
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise CompileError(f"{name} is {value!r}; it must be a whole number of at least 1")
     form, block = FORMATS[dtype], min(block, context)
+    granule = granule_bytes(machine)
     regions = fuse(graph, fusion)
-    # Regions that look alike share the kernel of the first of them.
+    # What one kernel can do in one call, if all of it has the same positions.
+    joint = merged(regions) if fusion == "loop" else None
+    # Regions that look alike share the kernel of the first of them; those of a loop are parts of the joint one.
     numbers: dict[Hashable, int] = {}
-    kernels = [numbers.setdefault(region.signature, len(numbers)) for region in regions]
+    kernels = [numbers.setdefault(region if joint else region.signature, len(numbers)) for region in regions]
     firsts = [regions[kernels.index(number)] for number in range(len(numbers))]
-    allocations = [allocate(region, machine, form, block, context) for region in firsts]
+    if joint is None:
+        allocations = [allocate(region, machine, form, block, context) for region in firsts]
+    else:
+        # Same spread, same addresses.
+        allocations = [allocate(joint, machine, form, block, context)] * len(firsts)
 
-    space = _Space(machine)
-    weight_bases = [space.take(allocations[kernel].weight_bytes) for kernel in kernels]
+    space = _Space(machine, granule)
+    if joint is None:
+        weight_bases = [space.take(allocations[kernel].weight_bytes) for kernel in kernels]
+    else:
+        weight_bases = [space.take(allocations[0].weight_bytes)] * len(regions)
     turns = None
     if graph.table is not None:
         rows, width = graph.table.shape
         if rows < context:
             raise CompileError(f"the position table has {rows} rows, fewer than the context of {context}")
         stride = row_bytes(width, "f32")
-        turns = (space.take(context * stride), stride)
+        turns = (space.take(context * stride + granule), stride)
     weight_bytes = space.end
     boundaries = _boundaries(graph, regions, block, space)
+    caches = [
+        _caches(region, firsts[kernel], allocations[kernel], form, context, space)
+        for region, kernel in zip(regions, kernels, strict=True)
+    ]
     sites = tuple(
-        _site(region, kernel, base, form, context, space, tail)
-        for region, kernel, base, tail in zip(regions, kernels, weight_bases, _tails(regions), strict=True)
+        _site(region, kernel, base, mine, tail)
+        for region, kernel, base, mine, tail in zip(
+            regions, kernels, weight_bases, caches, _tails(regions), strict=True
+        )
     )
+    one_call = None
+    if joint is not None and len(regions) > 1:
+        one_call = _site(joint, len(firsts), weight_bases[0], tuple(chain(*caches)), tail=False)
+        firsts, allocations = [*firsts, joint], [*allocations, allocations[0]]
     space.check(weight_bytes)
 
     rotated = graph.table is not None
@@ -85,10 +108,18 @@ def compile_graph(
         # The widest and the narrowest call must fit before weights are read.
         for positions in sorted({1, block}):
             lower_one(index, positions, (positions,) * len(region.inputs))
-    placed = [
-        (region, allocations[kernel], base) for region, kernel, base in zip(regions, kernels, weight_bases, strict=True)
-    ]
-    image = fill(placed, graph.table, turns[0] if turns else 0, context, form, progress)
+    image = fill(
+        [
+            entry
+            for region, kernel, base in zip(regions, kernels, weight_bases, strict=True)
+            for entry in _placed(region, firsts[kernel], allocations[kernel], base)
+        ],
+        graph.table,
+        turns[0] if turns else 0,
+        context,
+        form,
+        progress,
+    )
     return Program(
         graph=graph,
         machine=machine,
@@ -97,8 +128,10 @@ def compile_graph(
         context=context,
         block=block,
         sites=sites,
+        whole=one_call,
         boundaries=boundaries,
         turns=turns,
+        granule_bytes=granule,
         weight_bytes=weight_bytes,
         state_bytes=space.end - weight_bytes,
         image=image,
@@ -108,15 +141,16 @@ def compile_graph(
 
 
 class _Space:
-    """Addresses of HBM, given out from 0 upwards."""
+    """Addresses of HBM, given out from 0 upwards, in whole granules."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, granule: int) -> None:
         self.machine = machine
+        self.granule = granule
         self.end = 0
 
     def take(self, byte_count: int) -> int:
         base = self.end
-        self.end += -(-byte_count // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+        self.end += whole(byte_count, self.granule)
         return base
 
     def check(self, weight_bytes: int) -> None:
@@ -130,6 +164,31 @@ class _Space:
             )
 
 
+@dataclass(frozen=True)
+class _Placed:
+    """The operators of one layer, and where its weights lie: what `fill` reads of a region and of an allocation."""
+
+    operators: tuple[Operator, ...]
+    weight_offsets: dict[tuple[str, int], int]
+    weight_bytes: int
+
+
+def _placed(
+    region: Region, first: Region, allocation: Allocation, base: int
+) -> Iterator[tuple[_Placed, _Placed, int]]:
+    """Each layer of each stretch; ``first`` is the region whose operators the allocation names."""
+    for stretch, model in zip(region.stretches, first.stretches, strict=True):
+        mine = allocation.offsets_of(model)
+        if not mine:
+            continue
+        start = min(mine.values())
+        size = allocation.layer_bytes[start]
+        relative = {key: offset - start for key, offset in mine.items()}
+        for layer, body in enumerate(stretch.bodies):
+            placed = _Placed(body, relative, size)
+            yield placed, placed, base + start + layer * size
+
+
 def _boundaries(graph: Graph, regions: list[Region], block: int, space: _Space) -> dict[str, Boundary]:
     found: dict[str, Boundary] = {}
     for region in regions:
@@ -140,16 +199,24 @@ def _boundaries(graph: Graph, regions: list[Region], block: int, space: _Space) 
     return found
 
 
-def _site(region: Region, kernel: int, weights: int, form: Format, context: int, space: _Space, tail: bool) -> Site:
-    caches = []
-    for op in region.operators:
-        if op.attention is not None:
-            a = op.attention
-            stride = a.kv_heads * row_bytes(a.head_dim, form.operand)
-            caches.append(Cache(space.take(2 * context * stride), stride, context, a.window))
+def _caches(
+    region: Region, first: Region, allocation: Allocation, form: Format, context: int, space: _Space
+) -> tuple[Cache, ...]:
+    found = []
+    for stretch, model in zip(region.stretches, first.stretches, strict=True):
+        for op, named in zip(stretch.operators, model.operators, strict=True):
+            if op.attention is None:
+                continue
+            layout = cache_layout(op.attention, allocation.attends[named.name], form, context, space.granule)
+            base = space.take(stretch.layers * layout.layer_bytes)
+            found.append(Cache(base, layout, stretch.layers, op.attention.window))
+    return tuple(found)
+
+
+def _site(region: Region, kernel: int, weights: int, caches: tuple[Cache, ...], tail: bool) -> Site:
     inputs = tuple(tensor.name for tensor in region.inputs)
     outputs = tuple(tensor.name for tensor in region.outputs)
-    return Site(region.name, kernel, weights, inputs, outputs, tuple(caches), tail)
+    return Site(region.name, kernel, weights, inputs, outputs, caches, tail)
 
 
 def _tails(regions: list[Region]) -> list[bool]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from rdu.compiler.allocate import Allocation, pmus_for
 from rdu.compiler.formats import VECTOR_BYTES, Element, Format, chunks, lanes
+from rdu.compiler.fuse import Stretch
 from rdu.compiler.netlist import Flow, Json, Load, Netlist, Times, Unit
 from rdu.graph import Operator, Tensor
 from rdu.machine import Machine
@@ -25,6 +26,14 @@ class Lowering:
     elements: dict[int, Element]
     rotated: bool
     operators: tuple[Operator, ...]
+    # The operators being lowered run in a loop of so many layers; the blocked plan writes out layer after layer.
+    stretch: Stretch
+    batch: int = 1
+    sockets: int = 1
+    layer: int = 0
+    twins: dict[str, Operator] = field(default_factory=dict)
+    turns: dict[tuple[int, int], int] = field(default_factory=dict)
+    made_in_layer: int = 0
     flows: dict[tuple[int, Element], Flow] = field(default_factory=dict)
     tensors: dict[tuple[int, Element], int] = field(default_factory=dict)
     # Nests that depend on who consumes a flow: written last, in order.
@@ -34,6 +43,11 @@ class Lowering:
     def positions(self) -> int:
         """Rows of every tensor."""
         return self.netlist.positions
+
+    @property
+    def layers(self) -> int:
+        """Times that the operators being lowered run."""
+        return self.stretch.layers
 
     @property
     def pipeline(self) -> int:
@@ -48,9 +62,19 @@ class Lowering:
 
     @property
     def issue_cycles(self) -> int:
-        """Cycles between two transfers of an AGCU."""
+        """Cycles that an AGCU takes for a vector."""
         agcu = self.machine.agcu
         return max(agcu.issue_cycles, -(-VECTOR_BYTES // agcu.bytes_per_cycle))
+
+    @property
+    def granule(self) -> int:
+        """Vectors of one transfer."""
+        return self.allocation.granule
+
+    @property
+    def granule_bytes(self) -> int:
+        """Bytes of one transfer."""
+        return self.allocation.granule_bytes
 
     def mac_cycles(self, multiplies: int) -> int:
         """Cycles of one PCU for this many multiply-adds at its peak."""
@@ -62,11 +86,14 @@ class Lowering:
         """PMUs that hold this many bytes."""
         return pmus_for(self.machine, byte_count)
 
+    def granules(self, tokens: int) -> int:
+        """Transfers for this many vectors."""
+        return -(-tokens // self.granule)
+
     def publish(self, tensor: Tensor, unit: Unit, element: Element) -> Flow:
         """``unit`` makes ``tensor``; returns the flow whose emission the caller writes with `emit`."""
         flow = Flow(unit, element, chunks(tensor.width, element))
         self.flows[id(tensor), element] = flow
-        self.tensors[id(tensor), element] = self.netlist.tensor(tensor.width, element)
         return flow
 
     def emit(self, flow: Flow, cycles_per_token: int = 1) -> None:
@@ -74,9 +101,8 @@ class Lowering:
 
         def write() -> None:
             p = self.positions
-            for first, end, outputs in flow.segments():
-                produce = [(out, p) for out in outputs]
-                flow.unit.fire(end - first, produce=produce, ii=cycles_per_token * p, latency=self.pipeline)
+            produce = [(out, p) for out in flow.outputs]
+            flow.unit.fire(flow.chunks, produce=produce, ii=cycles_per_token * p, latency=self.pipeline)
 
         self.writers.append(write)
 
@@ -90,39 +116,96 @@ class Lowering:
             self.netlist.tap(source, unit)
             flow = self.publish(tensor, unit, element)
             write_map(self, unit, flow, [source])
-            x, out = self.tensors[id(tensor), "f32"], self.tensors[key]
-            self.netlist.plan.append({"op": "map", "function": "copy", "inputs": [x], "out": out})
         return self.flows[key]
 
-    def values(self, tensor: Tensor, element: Element) -> int:
-        """Index of ``tensor`` as ``element`` in the blocked plan."""
+    def twin(self, op: Operator) -> str:
+        """Name of the operator of the first layer that stands for ``op``."""
+        return self.twins.get(op.name, op).name
+
+    def element(self, op: Operator) -> Element:
+        """What ``op`` emits."""
+        return self.elements[id(self.twins.get(op.name, op).output)]
+
+    def scratch(self, width: int, element: Element) -> int:
+        """Index of a tensor of the blocked plan; layers of a loop take turns with two sets of them."""
+        key = (self.layer % 2, self.made_in_layer)
+        self.made_in_layer += 1
+        if key not in self.turns:
+            self.turns[key] = self.netlist.tensor(width, element)
+        return self.turns[key]
+
+    def made(self, tensor: Tensor, element: Element) -> int:
+        """Index of a fresh tensor of the blocked plan, which ``tensor`` now is as ``element``."""
+        self.tensors[id(tensor), element] = self.scratch(tensor.width, element)
         return self.tensors[id(tensor), element]
+
+    def values(self, tensor: Tensor, element: Element) -> int:
+        """Index of ``tensor`` as ``element`` in the blocked plan, rounded to it where it is not yet."""
+        key = (id(tensor), element)
+        if key not in self.tensors:
+            x = self.tensors[id(tensor), "f32"]
+            self.netlist.plan.append({"op": "map", "function": "copy", "inputs": [x], "out": self.made(tensor, element)})
+        return self.tensors[key]
+
+    def enter(self, stretch: Stretch, layer: int = 0) -> None:
+        """Lower (or plan) the operators of a layer from here on."""
+        if stretch is not self.stretch:
+            self.turns = {}
+        self.stretch, self.layer, self.made_in_layer = stretch, layer, 0
+        self.twins = {op.name: first for op, first in zip(stretch.bodies[layer], stretch.operators, strict=True)}
 
     def cache(self, op: Operator) -> int:
         """Number of an attention operator's cache among those of the region."""
-        return [other for other in self.operators if other.kind == "attention"].index(op)
+        mine = self.twins.get(op.name, op)
+        return [other for other in self.operators if other.kind == "attention"].index(mine)
+
+    @property
+    def layer_bytes(self) -> int:
+        """From the weights of one layer of a loop to those of the next."""
+        return self.allocation.layer_bytes_of(self.stretch)
 
     def weight(self, op: Operator, at: int) -> Json:
         """Address of a weight: the call passes where the region's weights lie."""
-        offset = self.allocation.weight_offsets[op.name, at]
+        offset = self.allocation.weight_offsets[self.twin(op), at] + self.layer * self.layer_bytes
         return {"base": offset, "argument": self.netlist.argument("weights")}
 
-    def pattern(self, address: Json, run: int, stride: int, *, indexed: bool = False) -> Json:
-        """Runs of ``run`` vectors, ``stride`` bytes apart."""
-        return address | {"run": run, "stride": stride, "bytes": VECTOR_BYTES, "indexed": indexed}
-
-    def buffer_nest(self, buffer: Unit, count: Times) -> None:
-        """A PMU that hands ``count`` vectors on."""
+    def buffer_nest(self, buffer: Unit, times: Times, tokens: int) -> None:
+        """PMUs side by side that hand ``tokens`` vectors on in each firing, one to each of their takers."""
         latency = self.machine.pmu.latency_cycles
-        buffer.fire(count, consume=[(0, 1)], produce=[(0, 1)], ii=self.port_cycles, latency=latency)
+        buffer.fire(times, consume=[(0, tokens)], produce=[(0, 1)], ii=self.port_cycles, latency=latency)
 
-    def load_into(
-        self, op: Operator, unit: Unit, input: int, pattern: Json, element: Element, times: Times, depth: int
+    def load(
+        self,
+        op: str,
+        address: Json,
+        source: Json,
+        element: Element,
+        tokens: int,
+        *,
+        granules: Times | None = None,
+        layer_bytes: int = 0,
+        indexed_bytes: int = 0,
+        buffer: bool = False,
     ) -> Load:
-        """Vectors from memory straight into an input of ``unit``."""
-        load = self.netlist.load(op.local_name, pattern, element, times)
-        load.taps.append((unit, input, depth))
-        return load
+        """Ask for vectors from memory; `into` says who takes them."""
+        count = self.granules(tokens) if granules is None else granules
+        made = Load(op, address, source, element, count, tokens, layer_bytes, indexed_bytes, buffer)
+        self.netlist.loads.append(made)
+        return made
+
+    def load_vector(self, op: Operator, at: int, unit: Unit, tokens: int) -> int:
+        """A norm's weights or a bias, straight into a fresh input of ``unit``, which is returned."""
+        address = self.weight(op, at)
+        source = {"kind": "flat", "at": address, "tokens": tokens, "layer_bytes": self.layer_bytes}
+        load = self.load(op.local_name, address, source, self.form.operand, tokens, layer_bytes=self.layer_bytes)
+        return into(load, unit, tokens)
+
+
+def into(load: Load, unit: Unit, depth: int) -> int:
+    """Let ``unit`` take a load at a fresh input, which is returned; the stream holds ``depth`` vectors."""
+    at = unit.new_input()
+    load.taps.append((unit, at, depth))
+    return at
 
 
 def write_map(low: Lowering, unit: Unit, flow: Flow, sources: list[Flow]) -> None:
@@ -130,15 +213,10 @@ def write_map(low: Lowering, unit: Unit, flow: Flow, sources: list[Flow]) -> Non
 
     def write() -> None:
         ratio = lanes(flow.element) // lanes("f32")
-        full = sources[0].chunks // ratio
-        for first, end, outputs in flow.segments():
-            for start, stop, taken in (
-                (first, min(end, full), ratio),
-                (max(first, full), end, sources[0].chunks % ratio),
-            ):
-                if stop > start:
-                    consume = [(at, taken * low.positions) for at in range(len(sources))]
-                    produce = [(out, low.positions) for out in outputs]
-                    unit.fire(stop - start, consume=consume, produce=produce, latency=low.pipeline)
+        full, rest = divmod(sources[0].chunks, ratio)
+        for times, taken in ((full, ratio), (1 if rest else 0, rest)):
+            consume = [(at, taken * low.positions) for at in range(len(sources))]
+            produce = [(out, low.positions) for out in flow.outputs]
+            unit.fire(times, consume=consume, produce=produce, latency=low.pipeline)
 
     low.writers.append(write)

@@ -1,39 +1,76 @@
 """Pass 5, lower: a region at a number of positions becomes a kernel description of units and streams.
 
 The operators' rules (``operators/``) add units to a netlist in the order of the data; the AGCUs take their loads;
-`place` and `route` give every stream its latency; `Netlist.describe` writes it out.
+`place` and `route` give every stream its latency; `describe` writes it out.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from rdu.compiler.agcus import issue_loads
 from rdu.compiler.allocate import Allocation
+from rdu.compiler.borders import carry, read_input, write_output
 from rdu.compiler.context import Lowering
-from rdu.compiler.formats import VECTOR_BYTES, Element, Format, chunks
+from rdu.compiler.describe import folded, representatives, unfolded
+from rdu.compiler.formats import VECTOR_BYTES, Element, Format
 from rdu.compiler.fuse import Region
-from rdu.compiler.netlist import Json, Netlist, Stream, Unit
-from rdu.compiler.operators import LOWER
+from rdu.compiler.loads import issue_loads
+from rdu.compiler.netlist import Json, Load, Netlist, Stream, Unit
+from rdu.compiler.operators import LOWER, PLAN
 from rdu.compiler.place import place
 from rdu.compiler.route import route
-from rdu.graph import Tensor
 from rdu.machine import Machine
 
 # Producers that can round what they emit; the others emit fp32.
 ROUNDING = ("norm", "attention", "add", "mul", "silu", "silu_mul")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kernel:
     """A lowered kernel: the engine's description, and what each unit is, for reports."""
 
-    name: str
-    positions: int
-    description: Json
-    arguments: tuple[str, ...]
-    units: tuple[Unit, ...]
-    streams: tuple[Stream, ...]
+    net: Netlist
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return self.net.name
+
+    @property
+    def positions(self) -> int:
+        """Rows of every tensor."""
+        return self.net.positions
+
+    @cached_property
+    def description(self) -> Json:
+        """The engine's form, one unit for each bundle."""
+        return folded(self.net)
+
+    @cached_property
+    def whole(self) -> Json:
+        """The engine's form with every copy of a bundle written out."""
+        return unfolded(self.net)
+
+    @cached_property
+    def representatives(self) -> tuple[list[int], list[int]]:
+        """Where in ``whole`` the first copy of each unit, and of each stream, stands."""
+        return representatives(self.net)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What a call passes, in order."""
+        return tuple(self.net.arguments)
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """Bundles, in the order of ``description``."""
+        return tuple(self.net.units)
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """In the order of ``description``."""
+        return tuple(self.net.streams)
 
 
 def lower(
@@ -47,75 +84,88 @@ def lower(
     context: int,
     rotated: bool,
     name: str,
+    batch: int = 1,
+    planned: bool = True,
 ) -> Kernel:
     """Lower ``region`` for calls of ``positions`` rows.
 
     ``sources`` says how many rows each input has in memory: of more than ``positions`` only the last are read (an
     output head that needs just the last position). ``context`` bounds the cached rows; ``rotated`` says that a position
-    table exists.
+    table exists; the rows are one each of ``batch`` sequences. Without ``planned`` the kernel has time alone.
     """
     link_cycles = -(-VECTOR_BYTES // machine.network.vector_bytes_per_cycle)
     net = Netlist(name, positions, machine.network.fifo_vectors, link_cycles)
-    low = Lowering(net, machine, form, allocation, context, _elements(region, form), rotated, region.operators)
+    elements = _elements(region, form)
+    low = Lowering(
+        net, machine, form, allocation, context, elements, rotated, region.operators, region.stretches[0], batch
+    )
+    loads: list[tuple[int, list[Load]]] = []
     for at, tensor in enumerate(region.inputs):
-        _input(low, tensor, at, sources[at])
-    for op in region.operators:
-        LOWER[op.kind](op, low)
+        read_input(low, tensor, at, sources[at])
+    loads.append((1, net.loads))
+    for stretch in region.stretches:
+        net.loads = []
+        low.enter(stretch)
+        close = carry(low, stretch) if stretch.layers > 1 else None
+        begun = len(net.units)
+        for op in stretch.operators:
+            LOWER[op.kind](op, low)
+        made = net.units[begun:]
+        if close is not None:
+            close()
+        loads.append((stretch.layers, net.loads))
+        _repeat(low, made, stretch.layers)
+    low.enter(region.stretches[-1])
     for at, tensor in enumerate(region.outputs):
-        _output(low, tensor, at)
-    issue_loads(low)
+        write_output(low, tensor, at)
+    issue_loads(low, loads)
     for write in low.writers:
         write()
     place(net, machine)
     route(net, machine)
-    description = net.describe()
-    return Kernel(name, positions, description, tuple(net.arguments), tuple(net.units), tuple(net.streams))
+    if planned:
+        _plan(low, region, sources)
+    return Kernel(net)
+
+
+def _repeat(low: Lowering, units: list[Unit], layers: int) -> None:
+    """Once all nests are written, the units of a loop run theirs once a layer."""
+
+    def write() -> None:
+        for unit in units:
+            unit.repeat(layers)
+
+    low.writers.append(write)
+
+
+def _plan(low: Lowering, region: Region, sources: tuple[int, ...]) -> None:
+    """The same computation as blocked steps, layer after layer."""
+    net, p = low.netlist, low.positions
+    for at, (tensor, source) in enumerate(zip(region.inputs, sources, strict=True)):
+        base = {"base": (source - p) * VECTOR_BYTES, "argument": net.argument(f"in.{at}")}
+        pattern = base | {"run": p, "stride": source * VECTOR_BYTES, "bytes": VECTOR_BYTES, "indexed": False}
+        index = low.tensors[id(tensor), "f32"] = net.tensor(tensor.width, "f32")
+        net.plan.append({"op": "load", "from": pattern, "out": index})
+    for stretch in region.stretches:
+        for layer, body in enumerate(stretch.bodies):
+            low.enter(stretch, layer)
+            for op in body:
+                PLAN[op.kind](op, low)
+    for at, tensor in enumerate(region.outputs):
+        to = {"base": 0, "argument": net.argument(f"out.{at}")}
+        pattern = to | {"run": 1, "stride": VECTOR_BYTES, "bytes": VECTOR_BYTES, "indexed": False}
+        net.plan.append({"op": "store", "x": low.values(tensor, "f32"), "to": pattern})
 
 
 def _elements(region: Region, form: Format) -> dict[int, Element]:
     """A producer that can round does so if everyone who takes its tensor multiplies it by weights."""
     elements: dict[int, Element] = {}
+    takers: dict[int, set[str]] = {}
     for op in region.operators:
-        takers = [other.kind for other in region.operators if op.output in other.inputs]
-        rounds = op.kind in ROUNDING and op.output not in region.outputs and set(takers) == {"linear"}
+        for tensor in op.inputs:
+            takers.setdefault(id(tensor), set()).add(op.kind)
+    crossing = {id(tensor) for tensor in region.outputs} | {id(loop.carried) for loop in region.loops}
+    for op in region.operators:
+        rounds = op.kind in ROUNDING and id(op.output) not in crossing and takers.get(id(op.output)) == {"linear"}
         elements[id(op.output)] = form.operand if rounds else "f32"
     return elements
-
-
-def _input(low: Lowering, tensor: Tensor, at: int, source: int) -> None:
-    """A tensor that an earlier call left in memory, in the order of its tokens; a PMU hands it on."""
-    p = low.positions
-    unit = low.netlist.unit(f"in.{at}", "boundary", "boundary", {"op": "copy"})
-    unit.pmus = low.pmus(p * tensor.width * 4)
-    base = {"base": (source - p) * VECTOR_BYTES, "argument": low.netlist.argument(f"in.{at}")}
-    pattern = low.pattern(base, p, source * VECTOR_BYTES)
-    count = chunks(tensor.width, "f32") * p
-    load = low.netlist.load("boundary", pattern, "f32", count)
-    load.taps.append((unit, unit.new_input(), count))
-    flow = low.publish(tensor, unit, "f32")
-
-    def write() -> None:
-        for first, end, outputs in flow.segments():
-            produce = [(out, p) for out in outputs]
-            unit.fire(
-                end - first,
-                consume=[(0, p)],
-                produce=produce,
-                ii=low.port_cycles * p,
-                latency=low.machine.pmu.latency_cycles,
-            )
-
-    low.writers.append(write)
-    low.netlist.plan.append({"op": "load", "from": pattern, "out": low.values(tensor, "f32")})
-
-
-def _output(low: Lowering, tensor: Tensor, at: int) -> None:
-    """A tensor that later calls, or the host, read from memory."""
-    count = chunks(tensor.width, "f32") * low.positions
-    base = {"base": 0, "argument": low.netlist.argument(f"out.{at}")}
-    pattern = low.pattern(base, count, 0)
-    port = {"tier": 0, "write": True, "outstanding": low.machine.agcu.outstanding, "patterns": [pattern]}
-    unit = low.netlist.unit(f"out.{at}", "boundary", "store", {"op": "store", "element": "f32"}, port=port)
-    low.netlist.tap(low.flow(tensor, "f32"), unit)
-    unit.fire(count, consume=[(0, 1)], ii=low.issue_cycles, transfer=0)
-    low.netlist.plan.append({"op": "store", "x": low.values(tensor, "f32"), "to": pattern})

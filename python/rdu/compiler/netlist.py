@@ -1,16 +1,25 @@
-"""The units and streams of one kernel, while it is being mapped: what place and route work on, and lower writes out."""
+"""The units and streams of one kernel, while it is being mapped: what place and route work on, and lower writes out.
+
+A unit may stand for a *bundle*: ``copies`` identical units that move in lockstep, because nest, latencies, capacities and
+traffic are the same for all. A stream between bundles stands for as many streams: side by side between bundles of one
+size; from one unit (or each of a few) to all members of a larger bundle; from all members of a bundle into one unit,
+which takes from all of them in the same firing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
-from rdu.compiler.formats import Element, lanes
+import numpy as np
+import numpy.typing as npt
+
+from rdu.compiler.formats import Element
 
 Json = dict[str, Any]
+Tiles = npt.NDArray[np.int_]
 
 
 @dataclass(frozen=True)
@@ -29,22 +38,27 @@ Times = int | Count
 
 @dataclass(eq=False)
 class Unit:
-    """A unit, the tiles it takes, its loop nest and what it computes.
+    """A unit or a bundle of them, the tiles it takes, its loop nest and what it computes.
 
-    ``kind`` says what it is made of: PCUs compute, PMUs hold, AGCUs reach memory. ``macs`` counts multiply-adds per
-    firing of a multiplying phase (0 for units that do not multiply).
+    ``pcus``, ``pmus`` and ``agcus`` say what one copy is made of: PCUs compute, PMUs hold, AGCUs reach memory. ``macs``
+    counts multiply-adds of one copy per firing of a multiplying phase (0 for units that do not multiply). ``links`` is
+    how many links each of its ends has side by side (a unit of several PMUs takes several tokens at once).
     """
 
     name: str
     operator: str
     role: str
     token_op: Json
+    copies: int = 1
     pcus: int = 0
     pmus: int = 0
     agcus: int = 0
     macs: int = 0
+    links: int = 1
     port: Json | None = None
     link_cycles: int = 1
+    # What differs between the copies' computations; their time is the same.
+    variants: tuple[Json, ...] = ()
     inputs: int = 0
     outputs: int = 0
     phases: list[Json] = field(default_factory=list)
@@ -52,7 +66,8 @@ class Unit:
     _open: list[list[Json]] = field(default_factory=list)
     _never: int = 0
     _phase_index: dict[tuple[object, ...], int] = field(default_factory=dict)
-    tile: tuple[int, int] = (0, 0)
+    # (row, column) of each tile that it takes, copy after copy.
+    tiles: Tiles = field(default_factory=lambda: np.zeros((1, 2), int))
 
     def new_input(self) -> int:
         """Index of a fresh input."""
@@ -75,11 +90,11 @@ class Unit:
         transfer: int | None = None,
     ) -> None:
         """Append firings. A link carries a token every ``link_cycles``: ``ii`` grows to what the busiest end takes, and
-        with several tokens on an output the latency is that of the last one.
+        with several tokens on a link the latency is that of the last one.
         """
         consume, produce = consume or [], produce or []
-        most_out = max((rate for _, rate in produce), default=0)
-        most_in = max((rate for _, rate in consume), default=0)
+        most_out = -(-max((rate for _, rate in produce), default=0) // self.links)
+        most_in = -(-max((rate for _, rate in consume), default=0) // self.links)
         ii = max(ii, most_out * self.link_cycles, most_in * self.link_cycles, 1)
         latency += max(most_out - 1, 0) * self.link_cycles
         if times == 0 or self._never:
@@ -101,13 +116,32 @@ class Unit:
         yield
         self._never -= times == 0
         body = self._open.pop()
-        if body:
+        if body and times == 1:
+            (self._open[-1] if self._open else self.nest).extend(body)
+        elif body:
             (self._open[-1] if self._open else self.nest).append({"body": body, "times": times})
+
+    def repeat(self, times: int) -> None:
+        """Run the whole nest so far ``times`` times."""
+        if times > 1 and self.nest:
+            self.nest = [{"body": self.nest, "times": times}]
+
+    @property
+    def names(self) -> Iterator[str]:
+        """The name of each copy."""
+        return iter([self.name] if self.copies == 1 else [f"{self.name}.{copy}" for copy in range(self.copies)])
+
+    def operators(self) -> Iterator[Json]:
+        """What each copy computes."""
+        for copy in range(self.copies):
+            yield self.token_op | self.variants[copy] if self.variants else self.token_op
 
 
 @dataclass(eq=False)
 class Stream:
-    """One token stream. ``depth`` is the capacity asked for; the route may add what its switches hold."""
+    """One token stream, or as many as the bundles at its ends need. ``depth`` is the capacity asked for; the route may
+    add what its switches hold. ``peers``: from socket to socket.
+    """
 
     source: Unit
     output: int
@@ -116,6 +150,7 @@ class Stream:
     element: Element
     depth: int
     buffer: bool = False
+    peers: bool = False
     latency: int = 1
     credit: int = 1
     capacity: int = 0
@@ -125,15 +160,28 @@ class Stream:
         """``unit.output->unit.input``"""
         return f"{self.source.name}.{self.output}->{self.target.name}.{self.input}"
 
+    @property
+    def copies(self) -> int:
+        """How many streams it stands for."""
+        return max(self.source.copies, self.target.copies)
+
 
 @dataclass(eq=False)
 class Load:
-    """One sequence of vectors from memory; an AGCU will issue it, after the loads made before it."""
+    """One operand from memory; the AGCUs will issue it after the loads made before it.
+
+    ``tokens`` vectors a layer, which arrive in ``granules`` whole transfers (a number, or an argument of the call: then
+    the vectors are as many as whole granules hold). Layer after layer, their addresses are ``layer_bytes`` apart.
+    """
 
     operator: str
-    pattern: Json
+    address: Json
+    source: Json
     element: Element
-    times: Times
+    granules: Times
+    tokens: int
+    layer_bytes: int = 0
+    indexed_bytes: int = 0
     buffer: bool = False
     taps: list[tuple[Unit, int, int]] = field(default_factory=list)
 
@@ -145,13 +193,7 @@ class Flow:
     unit: Unit
     element: Element
     chunks: int
-    taps: list[tuple[int, int, int]] = field(default_factory=list)
-
-    def segments(self) -> Iterator[tuple[int, int, list[int]]]:
-        """(first chunk, end chunk, outputs that take them), cut wherever the set of outputs changes."""
-        edges = sorted({0, self.chunks, *(edge for _, first, end in self.taps for edge in (first, end))})
-        for first, end in pairwise(edges):
-            yield first, end, [out for out, lo, hi in self.taps if lo <= first and end <= hi]
+    outputs: list[int] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -184,30 +226,26 @@ class Netlist:
         *,
         input: int | None = None,
         buffer: bool = False,
+        peers: bool = False,
     ) -> Stream:
         """Join a fresh output of ``source`` to an input of ``target`` (a fresh one if none is given)."""
         into = target.new_input() if input is None else input
-        stream = Stream(source, source.new_output(), target, into, element, max(depth, 1), buffer)
+        stream = Stream(source, source.new_output(), target, into, element, max(depth, 1), buffer, peers)
         self.streams.append(stream)
         return stream
 
-    def tap(self, flow: Flow, target: Unit, first: int = 0, end: int | None = None, *, whole: bool = False) -> None:
-        """Let ``target`` take chunks ``first`` to ``end`` of ``flow`` at a fresh input.
+    def tap(self, flow: Flow, target: Unit, *, whole: bool = False, positions: int | None = None) -> int:
+        """Let ``target`` take ``flow`` at a fresh input; returns the input.
 
         The stream holds two chunks, or with ``whole`` all of them: for a target that may have to wait for something
         else. What cannot be put down blocks its producer, and behind a gather its macs and the AGCUs that feed them, in
         the end what is waited for. With the order of loads (`issue_loads`) this is why no program stops.
         """
-        last = flow.chunks if end is None else end
-        depth = max(self.fifo, (last - first if whole else 2) * self.positions)
+        rows = self.positions if positions is None else positions
+        depth = max(self.fifo, (flow.chunks if whole else 2) * rows)
         stream = self.connect(flow.unit, target, flow.element, depth, buffer=whole)
-        flow.taps.append((stream.output, first, last))
-
-    def load(self, operator: str, pattern: Json, element: Element, times: Times) -> Load:
-        """Ask for vectors from memory."""
-        made = Load(operator, pattern, element, times)
-        self.loads.append(made)
-        return made
+        flow.outputs.append(stream.output)
+        return stream.input
 
     def argument(self, name: str) -> int:
         """Index of a call argument, made when first named."""
@@ -219,42 +257,3 @@ class Netlist:
         """Index of a fresh tensor of the blocked plan."""
         self.tensors.append({"width": width, "element": element})
         return len(self.tensors) - 1
-
-    def describe(self) -> Json:
-        """The kernel in the form that the engine takes."""
-        number = {id(unit): at for at, unit in enumerate(self.units)}
-        return {
-            "name": self.name,
-            "positions": self.positions,
-            "units": [
-                {"name": u.name, "phases": u.phases, "nest": self._resolved(u.nest)}
-                | ({"port": u.port} if u.port else {})
-                for u in self.units
-            ],
-            "operators": [u.token_op for u in self.units],
-            "streams": [
-                {
-                    "name": s.name,
-                    "from": (number[id(s.source)], s.output),
-                    "to": (number[id(s.target)], s.input),
-                    "capacity": s.capacity,
-                    "latency": s.latency,
-                    "credit": s.credit,
-                    "lanes": lanes(s.element),
-                }
-                for s in self.streams
-            ],
-            "tensors": self.tensors,
-            "plan": self.plan,
-        }
-
-    def _resolved(self, nest: list[Json]) -> list[Json]:
-        """``nest`` with argument names replaced by their indices."""
-        out = []
-        for node in nest:
-            times = node["times"]
-            if isinstance(times, Count):
-                times = {"argument": self.argument(times.argument), "scale": times.scale}
-            body = {"body": self._resolved(node["body"])} if "body" in node else {"phase": node["phase"]}
-            out.append(body | {"times": times})
-        return out

@@ -1,10 +1,13 @@
-"""Pass 3, place: a tile position for every unit."""
+"""Pass 3, place: tile positions for every unit; a bundle gets a compact group."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
-from rdu.compiler.netlist import Netlist
+import numpy as np
+
+from rdu.compiler.netlist import Netlist, Tiles
 from rdu.errors import CompileError
 from rdu.machine import Machine
 
@@ -18,14 +21,10 @@ def _slots(machine: Machine) -> Iterator[tuple[int, int]]:
                 yield row, tile * machine.grid.columns + column
 
 
-def place(netlist: Netlist, machine: Machine) -> None:
-    """Give units positions in the order of the netlist, which follows the data; PCUs and PMUs alternate like a
-    chessboard, and AGCUs sit along the left and right edges of their tiles.
-
-    Raises
-    ------
-    CompileError
-        If the kernel takes more units of a kind than the machine has.
+@lru_cache(maxsize=16)
+def _floor(machine: Machine) -> tuple[Tiles, Tiles, Tiles]:
+    """Where the PCUs, the PMUs and the AGCUs are: PCUs and PMUs alternate like a chessboard; AGCUs sit along the left
+    and right edges of their tiles.
     """
     pcus: list[tuple[int, int]] = []
     pmus: list[tuple[int, int]] = []
@@ -36,25 +35,42 @@ def place(netlist: Netlist, machine: Machine) -> None:
         )
         if len(kind) < (tile + 1) * most:
             kind.append((row, column))
-    stores = 0
+    agcus = []
+    for at in range(machine.total_agcus):
+        tile, rank = divmod(at, machine.grid.agcus_per_tile)
+        row = rank // 2 * machine.grid.rows // max(1, (machine.grid.agcus_per_tile + 1) // 2)
+        edge = 0 if rank % 2 == 0 else machine.grid.columns - 1
+        agcus.append((row, tile * machine.grid.columns + edge))
+    return np.array(pcus), np.array(pmus), np.array(agcus)
+
+
+def place(netlist: Netlist, machine: Machine) -> None:
+    """Give units positions in the order of the netlist, which follows the data.
+
+    Raises
+    ------
+    CompileError
+        If the kernel takes more units of a kind than the machine has.
+    """
+    pcus, pmus, agcus = _floor(machine)
     used = {"PCUs": 0, "PMUs": 0, "AGCUs": 0}
     have = {"PCUs": machine.total_pcus, "PMUs": machine.total_pmus, "AGCUs": machine.total_agcus}
+
+    def some(slots: Tiles, first: int, count: int) -> Tiles:
+        # A kernel that does not fit is told so below, with all that it needs.
+        return slots[np.minimum(np.arange(first, first + count), len(slots) - 1)]
+
     for unit in netlist.units:
-        if unit.role in ("load", "store"):
-            # An AGCU reads and writes at once: a store shares the AGCU of a load.
-            at = (used["AGCUs"] if unit.role == "load" else stores) % machine.total_agcus
-            stores += unit.role == "store"
-            tile, rank = divmod(at, machine.grid.agcus_per_tile)
-            row = rank // 2 * machine.grid.rows // max(1, (machine.grid.agcus_per_tile + 1) // 2)
-            edge = 0 if rank % 2 == 0 else machine.grid.columns - 1
-            unit.tile = (row, tile * machine.grid.columns + edge)
+        if unit.role in ("load", "store", "peers"):
+            # An AGCU reads and writes at once: stores, and what goes to other sockets, share the AGCUs of the loads.
+            unit.tiles = agcus
         elif unit.pcus:
-            unit.tile = pcus[min(used["PCUs"], len(pcus) - 1)]
+            unit.tiles = some(pcus, used["PCUs"], unit.copies * unit.pcus)[:: unit.pcus]
         else:
-            unit.tile = pmus[min(used["PMUs"], len(pmus) - 1)]
-        used["PCUs"] += unit.pcus
-        used["PMUs"] += unit.pmus
-        used["AGCUs"] += unit.agcus
+            unit.tiles = some(pmus, used["PMUs"], unit.copies * unit.pmus)
+        used["PCUs"] += unit.copies * unit.pcus
+        used["PMUs"] += unit.copies * unit.pmus
+        used["AGCUs"] += unit.copies * unit.agcus
     for what, need in used.items():
         if need > have[what]:
             raise CompileError(

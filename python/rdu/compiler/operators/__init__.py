@@ -2,13 +2,15 @@
 
 from rdu.compiler.operators import attention, linear, maps, norm, rows
 
-LOWER = {
-    "attention": attention.lower,
-    "linear": linear.lower,
-    "norm": norm.lower,
-    "rows": rows.lower,
-    "add": maps.lower,
-    "mul": maps.lower,
-    "silu": maps.lower,
-    "silu_mul": maps.lower,
+_FILES = {
+    "attention": attention,
+    "linear": linear,
+    "norm": norm,
+    "rows": rows,
+    "add": maps,
+    "mul": maps,
+    "silu": maps,
+    "silu_mul": maps,
 }
+LOWER = {kind: file.lower for kind, file in _FILES.items()}
+PLAN = {kind: file.plan for kind, file in _FILES.items()}

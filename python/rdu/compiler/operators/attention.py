@@ -1,96 +1,115 @@
 """Attention: cached and new rows stream past held queries; scores, softmax and weighted sum are units of their own.
 
-For each key-value head: ``dot`` scores one key row after another, ``softmax`` holds the scores until all are there,
-``mix`` adds the value rows. New rows of k and v go to these units on chip, and to the cache in memory.
+For each key-value head: ``dots`` units score key rows, each its own rows; a softmax holds the scores until all are there;
+``mixes`` units add the value rows, each its own vectors. Heads side by side work in lockstep (see `allocate.Attend`).
+New rows of k and v go to these units on chip, and to the cache in memory.
 """
 
 from __future__ import annotations
 
-from rdu.compiler.context import Lowering
-from rdu.compiler.formats import VECTOR_BYTES, chunks, lanes
+from rdu.compiler.allocate import attend_pmus
+from rdu.compiler.cache import CacheLayout, cache_layout
+from rdu.compiler.context import Lowering, into
+from rdu.compiler.formats import VECTOR_BYTES, chunks, lanes, row_bytes
 from rdu.compiler.netlist import Count, Json, Load, Unit
 from rdu.graph import Attention, Operator, Tensor
 
 
 def lower(op: Operator, low: Lowering) -> None:
-    """Units: aligners for q, k and v; dot, softmax and mix for each cached head; a flatten."""
+    """Units: aligners for q, k and v; bundles of dots, softmax units and mixes; a flatten."""
     net, form, a = low.netlist, low.form, op.attention
     assert a is not None
-    p, group = low.positions, a.heads // a.kv_heads
-    rows = group * p
-    per_head = chunks(a.head_dim, form.operand)
+    shape = low.allocation.attends[op.name]
+    # With a batch, each sequence has one new row and heads of its own.
+    p = low.positions // low.batch
+    group = a.heads // a.kv_heads
+    rows, each = group * p, shape.per_head // shape.mixes
+    cached = low.cache(op)
+    past = net.argument(f"past.{cached}")
+    held = attend_pmus(low.machine, a, shape, p, low.context)
     q, k, v = op.inputs
+    turns = _turns(op, low, a) if low.rotated else None
     aligned = {
-        "q": _align(op, low, "q", q, low.rotated, a),
-        "k": _align(op, low, "k", k, low.rotated, a),
-        "v": _align(op, low, "v", v, False, a),
+        "q": _align(op, low, "q", q, group, 1, turns),
+        "k": _align(op, low, "k", k, 1, 1, turns),
+        "v": _align(op, low, "v", v, 1, shape.mixes, None),
     }
-    cached = f"past.{low.cache(op)}"
-    past = net.argument(cached)
-    flatten = net.unit(f"{op.local_name}.flatten", op.local_name, "align", _flatten_op(op, low, a), pcus=1)
-    flatten.pmus = low.pmus(p * op.output.width * 4)
-    outs: dict[str, list[list[int]]] = {"q": [], "k": [], "v": []}
-    values: list[Load] = []
-    for head in range(a.kv_heads):
-        name = f"{op.local_name}.{head}"
-        macs = lanes(form.operand) * rows
-        dot_op = {
-            "op": "dot",
-            "head_dim": a.head_dim,
-            "group": group,
-            "scale": a.scale,
-            "window": a.window,
-            "past": past,
-            "element": form.operand,
-            "positions": p,
-        }
-        dot = net.unit(f"{name}.dot", op.local_name, "dot", dot_op, pcus=1, pmus=1, macs=macs)
-        seen = low.context if a.window is None else min(low.context, a.window + p)
-        softmax = net.unit(
-            f"{name}.softmax", op.local_name, "softmax", {"op": "softmax", "rows": rows, "out": form.operand}, pcus=1
-        )
-        softmax.pmus = low.pmus(rows * 4 * seen)
-        mix_op = {"op": "mix", "rows": rows, "head_dim": a.head_dim, "element": form.operand}
-        mix = net.unit(f"{name}.mix", op.local_name, "mix", mix_op, pcus=1, pmus=1, macs=macs)
+    name, rounds = op.local_name, Count(f"rounds.{cached}")
+    macs = lanes(form.operand) * rows
+    dot_op = {
+        "op": "dot",
+        "head_dim": a.head_dim,
+        "group": group,
+        "scale": a.scale,
+        "window": a.window,
+        "past": past,
+        "element": form.operand,
+        "positions": p,
+        "dots": shape.dots,
+    }
+    dot = net.unit(
+        f"{name}.dot", name, "dot", dot_op, copies=shape.units * shape.dots, pcus=1, pmus=1, macs=macs
+    )
+    dot.variants = tuple({"at": at} for _ in range(shape.units) for at in range(shape.dots))
+    softmax_op = {"op": "softmax", "rows": rows, "positions": p, "past": past, "dots": shape.dots, "out": form.operand}
+    softmax = net.unit(f"{name}.softmax", name, "softmax", softmax_op, copies=shape.units, pcus=1)
+    softmax.pmus = held[3] // shape.units
+    mix_op = {
+        "op": "mix",
+        "rows": rows,
+        "positions": p,
+        "vectors": each,
+        "past": past,
+        "dots": shape.dots,
+        "element": form.operand,
+    }
+    mix = net.unit(
+        f"{name}.mix", name, "mix", mix_op, copies=shape.units * shape.mixes, pcus=1, pmus=1, macs=macs
+    )
+    flatten = net.unit(f"{name}.flatten", name, "align", _flatten_op(op, low, a), pcus=1)
+    flatten.pmus = low.pmus(low.positions * op.output.width * 4)
 
-        outs["q"].append([net.connect(aligned["q"], dot, form.operand, rows * per_head).output])
-        _cached(op, low, f"{name}.k", "k", head, dot)
-        outs["k"].append([net.connect(aligned["k"], dot, form.operand, p * per_head).output])
-        net.connect(dot, softmax, "f32", 2 * chunks(rows, "f32"))
-        net.connect(softmax, mix, form.operand, 2 * chunks(rows, form.operand))
-        values.append(_cached(op, low, f"{name}.v", "v", head, mix))
-        outs["v"].append([net.connect(aligned["v"], mix, form.operand, p * per_head).output])
-        net.connect(mix, flatten, form.operand, rows * per_head)
-
-        _dot_nest(dot, low, cached, rows, per_head)
-        _softmax_nest(softmax, low, cached, rows)
-        _mix_nest(mix, low, cached, rows, per_head)
-    # Values are wanted when a head's scores are all there; until then they must not stand before another head's keys.
-    net.loads = [load for load in net.loads if load not in values] + values
+    keys, values = (_buffer(op, low, which, pmus) for which, pmus in (("k", held[0]), ("v", held[1])))
+    net.connect(aligned["q"], dot, form.operand, rows * shape.per_head)
+    net.connect(keys, dot, form.operand, net.fifo)
+    net.connect(aligned["k"], dot, form.operand, p * shape.per_head)
+    net.connect(dot, softmax, "f32", 2 * chunks(rows, "f32"))
+    net.connect(softmax, mix, form.operand, 2 * chunks(rows, form.operand))
+    net.connect(values, mix, form.operand, net.fifo)
+    net.connect(aligned["v"], mix, form.operand, p * each)
+    net.connect(mix, flatten, form.operand, rows * each)
     for which in ("k", "v"):
-        store = _store(op, low, which, a)
-        out = net.connect(aligned[which], store, form.operand, max(net.fifo, 2 * per_head)).output
-        for taken in outs[which]:
-            taken.append(out)
-    for which, unit in aligned.items():
-        heads = group if which == "q" else 1
-        cycles = lanes(form.operand) // lanes("f32")
-        with unit.loop(p):
-            for taken in outs[which]:
-                unit.fire(heads * per_head, produce=[(out, 1) for out in taken], ii=cycles, latency=low.pipeline)
-    for head in range(a.kv_heads):
-        flatten.fire(rows * per_head, consume=[(head, 1)])
-    element = low.elements[id(op.output)]
-    low.emit(low.publish(op.output, flatten, element))
-    _plan(op, low, a, past)
+        _store(op, low, which, aligned[which])
+
+    cycles = lanes(form.operand) // lanes("f32")
+    for which, heads, parts in (("q", group, 1), ("k", 1, 1), ("v", 1, shape.mixes)):
+        # One vector for each unit in a firing; the copy for the cache goes over one link.
+        units = shape.units * parts
+        produce = [(0, 1)] if which == "q" else [(0, 1), (1, units)]
+        times = shape.rounds * p * heads * shape.per_head // parts
+        aligned[which].fire(times, produce=produce, ii=units * cycles, latency=low.pipeline)
+    with dot.loop(shape.rounds):
+        _dot_nest(dot, low, rounds, rows, p, shape.per_head)
+    with softmax.loop(shape.rounds):
+        _softmax_nest(softmax, low, rounds, shape.dots, rows, p)
+    with mix.loop(shape.rounds):
+        _mix_nest(mix, low, rounds * shape.dots, rows, p, each)
+    flatten.fire(shape.rounds * rows * each, consume=[(0, 1)], ii=shape.units * shape.mixes)
+    low.emit(low.publish(op.output, flatten, low.element(op)))
 
 
-def _align(op: Operator, low: Lowering, which: str, x: Tensor, rotated: bool, a: Attention) -> Unit:
-    """Flat to rows, rotated by the position table (input 1)."""
+def _align(
+    op: Operator, low: Lowering, which: str, x: Tensor, group: int, mixes: int, turns: Load | None
+) -> Unit:
+    """Flat to heads, rotated by the position table (input 1)."""
+    a = op.attention
+    assert a is not None
     token_op = {
         "op": "heads",
         "width": x.width,
         "head_dim": a.head_dim,
+        "group": group,
+        "mixes": mixes,
         "interleaved": a.interleaved,
         "positions": low.positions,
         "out": low.form.operand,
@@ -99,19 +118,25 @@ def _align(op: Operator, low: Lowering, which: str, x: Tensor, rotated: bool, a:
     unit.pmus = low.pmus(low.positions * x.width * 4)
     flow = low.flow(x, "f32")
     low.netlist.tap(flow, unit)
-    turns = chunks(a.head_dim, "f32") * low.positions
-    if rotated:
-        low.load_into(op, unit, unit.new_input(), _turns(low, a), "f32", turns, turns)
     # The tensor first: its macs are waiting to send it, and the rows of the table are loaded after their weights.
     unit.fire(flow.chunks, consume=[(0, low.positions)])
-    if rotated:
-        unit.fire(turns, consume=[(1, 1)])
+    if turns is not None:
+        into(turns, unit, turns.tokens)
+        unit.fire(turns.tokens, consume=[(1, 1)])
     return unit
 
 
-def _turns(low: Lowering, a: Attention) -> Json:
-    per_row = chunks(a.head_dim, "f32")
-    return low.pattern({"base": 0, "argument": low.netlist.argument("turns")}, per_row, per_row * VECTOR_BYTES)
+def _turns(op: Operator, low: Lowering, a: Attention) -> Load:
+    """The rows of the position table that this call's positions need, once for q and k."""
+    net, row = low.netlist, row_bytes(a.head_dim, "f32")
+    tokens = row // VECTOR_BYTES * low.positions
+    address = {"base": 0, "argument": net.argument("turns")}
+    at = {"base": 0, "argument": net.argument("turn")}
+    granules = low.granules(tokens)
+    if low.positions > 1 or low.granule_bytes % row:
+        granules += 1
+    source = {"kind": "flat", "at": at, "tokens": tokens, "layer_bytes": 0}
+    return low.load(op.local_name, address, source, "f32", tokens, granules=granules)
 
 
 def _flatten_op(op: Operator, low: Lowering, a: Attention) -> Json:
@@ -119,84 +144,142 @@ def _flatten_op(op: Operator, low: Lowering, a: Attention) -> Json:
         "op": "flatten",
         "width": op.output.width,
         "head_dim": a.head_dim,
+        "group": a.heads // a.kv_heads,
+        "mixes": low.allocation.attends[op.name].mixes,
         "from": low.form.operand,
         "positions": low.positions,
-        "out": low.elements[id(op.output)],
+        "out": low.element(op),
     }
 
 
-def _cached(op: Operator, low: Lowering, name: str, which: str, head: int, unit: Unit) -> Load:
-    """Rows of one head from the cache, through a PMU buffer, into ``unit``."""
-    a, form = op.attention, low.form
+def _layout(op: Operator, low: Lowering) -> CacheLayout:
+    assert op.attention is not None
+    return cache_layout(op.attention, low.allocation.attends[op.name], low.form, low.context, low.granule_bytes)
+
+
+def _buffer(op: Operator, low: Lowering, which: str, pmus: int) -> Unit:
+    """Cached rows through a PMU buffer, dealt to the dots or the mixes."""
+    a, form, shape = op.attention, low.form, low.allocation.attends[op.name]
     assert a is not None
-    per_head = chunks(a.head_dim, form.operand)
-    depth = low.machine.mapping.weight_buffer_vectors
-    buffer = low.netlist.unit(f"{name}.buffer", op.local_name, "buffer", {"op": "copy"})
-    buffer.pmus = low.pmus(depth * VECTOR_BYTES)
-    count = Count(f"past.{low.cache(op)}", per_head)
-    low.buffer_nest(buffer, count)
-    low.netlist.connect(buffer, unit, form.operand, low.netlist.fifo)
-    base = {"base": head * per_head * VECTOR_BYTES, "argument": low.netlist.argument(f"{which}.{low.cache(op)}.read")}
-    pattern = low.pattern(base, per_head, a.kv_heads * per_head * VECTOR_BYTES)
-    load = low.load_into(op, buffer, buffer.new_input(), pattern, form.operand, count, depth)
-    load.buffer = True
-    return load
-
-
-def _store(op: Operator, low: Lowering, which: str, a: Attention) -> Unit:
-    """New rows to the cache."""
-    count = a.kv_heads * chunks(a.head_dim, low.form.operand) * low.positions
-    base = {"base": 0, "argument": low.netlist.argument(f"{which}.{low.cache(op)}.write")}
-    port = {
-        "tier": 0,
-        "write": True,
-        "outstanding": low.machine.agcu.outstanding,
-        "patterns": [low.pattern(base, count, 0)],
+    net, cached, layout = low.netlist, low.cache(op), _layout(op, low)
+    dots, mixes = (shape.dots, 1) if which == "k" else (1, shape.mixes)
+    takers = shape.units * dots * mixes
+    buffer = net.unit(f"{op.local_name}.{which}.buffer", op.local_name, "buffer", {"op": "deal"}, links=takers)
+    buffer.pmus = pmus
+    firings = shape.per_head // mixes
+    padding = dots * (layout.row_vectors - shape.units * shape.per_head)
+    times = Count(f"rounds.{cached}", shape.dots // dots)
+    with buffer.loop(shape.rounds):
+        with buffer.loop(times):
+            low.buffer_nest(buffer, firings - 1, takers)
+            low.buffer_nest(buffer, 1, takers + padding)
+        # The last granule may hold rows that nobody asked for.
+        buffer.fire(Count(f"rest.{cached}"), consume=[(0, layout.row_vectors)], ii=low.port_cycles)
+    order = {
+        "heads": shape.units,
+        "per_head": shape.per_head,
+        "dots": dots,
+        "mixes": mixes,
+        "padded": layout.row_vectors,
     }
-    token_op = {"op": "store", "element": low.form.operand}
-    unit = low.netlist.unit(f"{op.local_name}.{which}.store", op.local_name, "store", token_op, port=port)
-    unit.fire(count, consume=[(0, 1)], ii=low.issue_cycles, transfer=0)
-    return unit
+    address = {"base": 0, "argument": net.argument(f"{which}.{cached}.load")}
+    at = {"base": 0, "argument": net.argument(f"{which}.{cached}.read")}
+    source = {"kind": "cached", "at": at, "seen": net.argument(f"past.{cached}"), "order": order}
+    load = low.load(
+        op.local_name,
+        address,
+        source,
+        form.operand,
+        low.granule,
+        granules=Count(f"granules.{cached}", shape.rounds),
+        layer_bytes=layout.layer_bytes,
+        buffer=True,
+    )
+    into(load, buffer, max(low.machine.mapping.weight_buffer_vectors * takers, low.granule + layout.row_vectors * dots))
+    return buffer
 
 
-def _dot_nest(dot: Unit, low: Lowering, past: str, rows: int, per_head: int) -> None:
+def _store(op: Operator, low: Lowering, which: str, aligned: Unit) -> None:
+    """New rows to the cache, in whole granules: the rest of the granule is written back as it was read."""
+    shape, layout, net = low.allocation.attends[op.name], _layout(op, low), low.netlist
+    p = low.positions // low.batch
+    tokens = p * shape.units * shape.per_head
+    granules = layout.stored_granules(p)
+    address = {"base": 0, "argument": net.argument(f"{which}.{low.cache(op)}.store")}
+    pattern = address | {
+        "run": granules * shape.rounds,
+        "stride": layout.layer_bytes,
+        "bytes": low.granule_bytes,
+        "indexed": False,
+    }
+    outstanding = max(1, low.machine.agcu.outstanding * low.machine.total_agcus // low.granule)
+    port = {"tier": 0, "write": True, "outstanding": outstanding, "patterns": [pattern]}
+    at = {"base": 0, "argument": net.argument(f"{which}.{low.cache(op)}.write")}
+    token_op = {
+        "op": "store",
+        "element": low.form.operand,
+        "at": at,
+        "tokens": tokens * shape.rounds,
+        "layer_bytes": layout.layer_bytes,
+        "heads": (shape.units, shape.per_head, shape.mixes if which == "v" else 1),
+    }
+    unit = net.unit(f"{op.local_name}.{which}.store", op.local_name, "store", token_op, port=port)
+    each = -(-tokens // granules)
+    net.connect(aligned, unit, low.form.operand, max(net.fifo, 2 * each))
+    with unit.loop(shape.rounds):
+        left = tokens
+        for _ in range(granules):
+            unit.fire(1, consume=[(0, min(each, left))] if left else [], ii=low.issue_cycles, transfer=0)
+            left -= min(each, left)
+
+
+def _dot_nest(dot: Unit, low: Lowering, rounds: Count, rows: int, p: int, per_head: int) -> None:
     """Inputs: 0 queries, 1 cached keys, 2 new keys. A key row makes one score per query row."""
     ii = low.mac_cycles(lanes(low.form.operand) * rows)
     scores = chunks(rows, "f32")
     dot.fire(rows * per_head, consume=[(0, 1)])
-    for source, times in ((1, Count(past)), (2, low.positions)):
+    for source, times in ((1, rounds), (2, p)):
         with dot.loop(times):
             dot.fire(per_head - 1, consume=[(source, 1)], ii=ii)
             dot.fire(1, consume=[(source, 1)], produce=[(0, scores)], ii=ii, latency=low.pipeline)
 
 
-def _softmax_nest(softmax: Unit, low: Lowering, past: str, rows: int) -> None:
+def _softmax_nest(softmax: Unit, low: Lowering, rounds: Count, dots: int, rows: int, p: int) -> None:
     scores, weights = chunks(rows, "f32"), chunks(rows, low.form.operand)
-    for times in (Count(past), low.positions):
-        softmax.fire(times, consume=[(0, scores)])
-    for times in (Count(past), low.positions):
+    softmax.fire(rounds, consume=[(0, scores)])
+    softmax.fire(p, consume=[(0, scores)])
+    for times in (rounds * dots, p):
         # Exponentials leave the tail at one fp32 vector a cycle.
         softmax.fire(times, produce=[(0, weights)], ii=scores, latency=2 * low.pipeline)
 
 
-def _mix_nest(mix: Unit, low: Lowering, past: str, rows: int, per_head: int) -> None:
+def _mix_nest(mix: Unit, low: Lowering, past: Count, rows: int, p: int, each: int) -> None:
     """Inputs: 0 weights, 1 cached values, 2 new values."""
     ii = low.mac_cycles(lanes(low.form.operand) * rows)
     weights = chunks(rows, low.form.operand)
-    for source, times in ((1, Count(past)), (2, low.positions)):
+    for source, times in ((1, past), (2, p)):
         with mix.loop(times):
             mix.fire(1, consume=[(0, weights), (source, 1)], ii=ii)
-            mix.fire(per_head - 1, consume=[(source, 1)], ii=ii)
-    mix.fire(rows * per_head, produce=[(0, 1)], latency=low.pipeline)
+            mix.fire(each - 1, consume=[(source, 1)], ii=ii)
+    mix.fire(rows * each, produce=[(0, 1)], latency=low.pipeline)
 
 
-def _plan(op: Operator, low: Lowering, a: Attention, past: int) -> None:
-    net, operand = low.netlist, low.form.operand
+def plan(op: Operator, low: Lowering) -> None:
+    """The same as blocked steps."""
+    net, operand, a = low.netlist, low.form.operand, op.attention
+    assert a is not None
+    cached, twin = low.cache(op), low.twin(op)
+    layout = cache_layout(a, low.allocation.attends[twin], low.form, low.context, low.granule_bytes)
+    layer = low.layer * layout.layer_bytes
+
+    def address(name: str) -> Json:
+        return {"base": layer, "argument": net.argument(f"{name[0]}.{cached}.{name[2:]}")}
+
     made = {}
     for which, x in zip("qkv", op.inputs, strict=True):
-        made[which] = net.tensor(x.width, operand)
-        table = _turns(low, a) if low.rotated and which != "v" else None
         x_at = low.values(x, "f32")
+        made[which] = low.scratch(x.width, operand)
+        table = _turn_rows(low, a) if low.rotated and which != "v" else None
         net.plan.append(
             {
                 "op": "heads",
@@ -208,17 +291,18 @@ def _plan(op: Operator, low: Lowering, a: Attention, past: int) -> None:
             }
         )
     for which in "kv":
-        cache = {"base": 0, "argument": net.argument(f"{which}.{low.cache(op)}.write")}
-        net.plan.append({"op": "append", "x": made[which], "cache": cache, "head_dim": a.head_dim})
+        net.plan.append(
+            {"op": "append", "x": made[which], "cache": address(f"{which}.write"), "head_dim": a.head_dim}
+        )
     # Rows leave mix rounded, as its stream is, even where the tensor then goes on in fp32.
-    rounded, out = net.tensor(op.output.width, operand), low.values(op.output, low.elements[id(op.output)])
+    rounded = low.scratch(op.output.width, operand)
     net.plan.append(
         {
             "op": "weigh",
             "query": made["q"],
-            "keys": {"base": 0, "argument": net.argument(f"k.{low.cache(op)}.read")},
-            "values": {"base": 0, "argument": net.argument(f"v.{low.cache(op)}.read")},
-            "past": past,
+            "keys": address("k.read"),
+            "values": address("v.read"),
+            "past": net.argument(f"past.{cached}"),
             "head_dim": a.head_dim,
             "shared_heads": a.kv_heads,
             "scale": a.scale,
@@ -227,4 +311,11 @@ def _plan(op: Operator, low: Lowering, a: Attention, past: int) -> None:
             "out": rounded,
         }
     )
+    out = low.made(op.output, low.element(op))
     net.plan.append({"op": "map", "function": "copy", "inputs": [rounded], "out": out})
+
+
+def _turn_rows(low: Lowering, a: Attention) -> Json:
+    per_row = chunks(a.head_dim, "f32")
+    at = {"base": 0, "argument": low.netlist.argument("turn")}
+    return at | {"run": per_row, "stride": per_row * VECTOR_BYTES, "bytes": VECTOR_BYTES, "indexed": False}

@@ -1,75 +1,90 @@
-"""A linear operator: weights stream from memory through PMU buffers to macs; a gather joins and adds their sums."""
+"""A linear operator: weights stream from memory through a PMU buffer, dealt to macs; a gather joins and adds their sums.
+
+All macs work in lockstep: a firing of the buffer deals one vector to each of them.
+"""
 
 from __future__ import annotations
 
-from rdu.compiler.context import Lowering
-from rdu.compiler.formats import VECTOR_BYTES, lanes
+from rdu.compiler.allocate import linear_pmus
+from rdu.compiler.context import Lowering, into
+from rdu.compiler.formats import lanes
 from rdu.compiler.netlist import Unit
 from rdu.graph import Operator
 
 
 def lower(op: Operator, low: Lowering) -> None:
-    """Units ``mac.s.u`` hold part s of tiles u, u + units, ... (see `allocate.Linear`)."""
+    """Units: a buffer, a bundle of macs (see `allocate.Linear`), a gather."""
     net, form = low.netlist, low.form
     shape = low.allocation.linears[op.name]
-    weight, width = low.weight(op, 0), lanes(form.operand)
-    bias = low.weight(op, 1) if op.weights[1] is not None else None
+    width, p = lanes(form.operand), low.positions
     x = low.flow(op.inputs[0], form.operand)
-    tile_tokens = low.positions * width // lanes("f32")
+    tile_tokens = p * width // lanes("f32")
+    depth = low.allocation.buffer_vectors[op.name]
 
-    gather = _gather(op, low, tile_tokens, bias is not None)
-    if bias is not None:
+    gather = _gather(op, low)
+    if op.weights[1] is not None:
         # Before the weights: without it no sum leaves the gather, and then no weight would move either.
-        pattern = low.pattern(bias, shape.tiles, 0)
-        low.load_into(op, gather, shape.macs, pattern, form.operand, shape.tiles, shape.tiles)
-    for s in range(shape.splits):
-        first, end = s * x.chunks // shape.splits, (s + 1) * x.chunks // shape.splits
-        k, k_end = first * width, min(end * width, shape.inner)
-        for u in range(shape.units):
-            rounds = len(range(u, shape.tiles, shape.units))
-            name = f"{op.local_name}.{s}.{u}"
-            mac_op = {"op": "mac", "element": form.operand, "positions": low.positions}
-            buffer = net.unit(f"{name}.buffer", op.local_name, "buffer", {"op": "copy"})
-            depth = low.allocation.buffer_vectors[op.name]
-            # The PMU beside a mac holds weights that are ahead, and the activations that the mac multiplies by.
-            buffer.pmus = low.pmus((depth + (end - first) * low.positions) * VECTOR_BYTES)
-            mac = net.unit(f"{name}.mac", op.local_name, "mac", mac_op, pcus=1, macs=width * low.positions)
-            net.connect(buffer, mac, form.operand, net.fifo)
-            net.tap(x, mac, first, end, whole=True)
-            net.connect(mac, gather, "f32", 2 * tile_tokens, input=s * shape.units + u)
+        low.load_vector(op, 1, gather, shape.tiles)
+    buffer = net.unit(f"{op.local_name}.buffer", op.local_name, "buffer", {"op": "deal"}, links=shape.macs)
+    buffer.pmus = linear_pmus(low.machine, shape, depth, p)
+    mac_op = {"op": "mac", "element": form.operand, "positions": p, "rounds": shape.rounds}
+    mac = net.unit(f"{op.local_name}.mac", op.local_name, "mac", mac_op, copies=shape.macs, pcus=1, macs=width * p)
+    parts = [shape.part_of(split) for split in range(shape.splits)]
+    mac.variants = tuple({"first": first, "inner": inner} for first, inner in parts for _ in range(shape.units))
+    net.connect(buffer, mac, form.operand, net.fifo)
+    net.tap(x, mac, whole=True)
+    net.connect(mac, gather, "f32", 2 * tile_tokens, input=0)
 
-            count = rounds * (k_end - k)
-            low.buffer_nest(buffer, count)
-            _mac_nest(mac, low, k_end - k, rounds, tile_tokens)
-            base = {**weight, "base": weight["base"] + (u * shape.inner + k) * VECTOR_BYTES}
-            pattern = low.pattern(base, k_end - k, shape.units * shape.inner * VECTOR_BYTES)
-            low.load_into(op, buffer, buffer.new_input(), pattern, form.operand, count, depth).buffer = True
-    net.plan.append(
+    low.buffer_nest(buffer, shape.vectors_per_unit, shape.macs)
+    _mac_nest(mac, low, op)
+    address = low.weight(op, 0)
+    order = {
+        "tiles": shape.tiles,
+        "inner": shape.inner,
+        "width": width,
+        "units": shape.units,
+        "splits": shape.splits,
+        "part": shape.part,
+        "rounds": shape.rounds,
+    }
+    source = {"kind": "tiles", "at": address, "layer_bytes": low.layer_bytes, "order": order}
+    weights = low.load(
+        op.local_name, address, source, form.operand, shape.vectors, layer_bytes=low.layer_bytes, buffer=True
+    )
+    into(weights, buffer, depth * shape.macs)
+
+
+def plan(op: Operator, low: Lowering) -> None:
+    """The same as one blocked step."""
+    low.netlist.plan.append(
         {
             "op": "linear",
-            "x": low.values(op.inputs[0], form.operand),
-            "weight": weight,
-            "bias": bias,
-            "element": form.operand,
-            "splits": shape.splits,
-            "out": low.values(op.output, "f32"),
+            "x": low.values(op.inputs[0], low.form.operand),
+            "weight": low.weight(op, 0),
+            "bias": low.weight(op, 1) if op.weights[1] is not None else None,
+            "element": low.form.operand,
+            "splits": low.allocation.linears[low.twin(op)].splits,
+            "out": low.made(op.output, "f32"),
         }
     )
 
 
-def _mac_nest(mac: Unit, low: Lowering, inner: int, rounds: int, tile_tokens: int) -> None:
-    """``inner`` weight vectors per tile; the first tile also takes the activations, one chunk every ``width`` vectors.
+def _mac_nest(mac: Unit, low: Lowering, op: Operator) -> None:
+    """``part`` weight vectors per tile; the first tile also takes the activations, one chunk every ``width`` vectors.
 
-    Inputs: 0 weights, 1 activations.
+    Inputs: 0 weights, 1 activations. A lane waits for the chunks that the last part begins with, and all wait with it.
     """
-    p, width = low.positions, lanes(low.form.operand)
+    shape = low.allocation.linears[op.name]
+    p, width, inner = low.positions, shape.width, shape.part
     ii = low.mac_cycles(width * p)
+    tile_tokens = p * width // lanes("f32")
 
     def fire(times: int, *, activations: bool = False, last: bool = False) -> None:
         consume = [(0, 1), (1, p)] if activations else [(0, 1)]
         produce = [(0, tile_tokens)] if last else []
         mac.fire(times, consume=consume, produce=produce, ii=ii, latency=low.pipeline)
 
+    mac.fire(shape.chunks - shape.part_chunks, consume=[(1, p)])
     # All chunks but the last are full; the last vector of the tile sends the sums.
     full, rest = divmod(inner - 1, width)
     with mac.loop(full):
@@ -81,45 +96,40 @@ def _mac_nest(mac: Unit, low: Lowering, inner: int, rounds: int, tile_tokens: in
         fire(1, last=True)
     else:
         fire(1, activations=True, last=True)
-    with mac.loop(rounds - 1):
+    with mac.loop(shape.rounds - 1):
         fire(inner - 1)
         fire(1, last=True)
 
 
-def _gather(op: Operator, low: Lowering, tile_tokens: int, biased: bool) -> Unit:
-    """The unit that takes tile after tile, whoever made it, and sends the tensor in order."""
-    shape = low.allocation.linears[op.name]
-    parts, units = shape.splits, shape.units
-    token_op = {"op": "gather", "parts": parts, "positions": low.positions}
+def _gather(op: Operator, low: Lowering) -> Unit:
+    """The unit that takes a tile from every mac, and sends the tensor in order."""
+    shape, p = low.allocation.linears[op.name], low.positions
+    biased = op.weights[1] is not None
+    token_op = {"op": "gather", "parts": shape.splits, "units": shape.units, "positions": p}
     gather = low.netlist.unit(f"{op.local_name}.gather", op.local_name, "gather", token_op, pcus=1)
-    gather.pmus = low.pmus(low.positions * op.output.width * 4)
-    gather.inputs = parts * units + biased
+    gather.pmus = low.pmus(p * op.output.width * 4)
+    gather.inputs = 1
     flow = low.publish(op.output, gather, "f32")
+    per_tile = shape.width // lanes("f32")
+    last = (flow.chunks - (shape.tiles - 1) * per_tile) * p
 
-    def fire(tile: int, tokens: int, outputs: list[int]) -> None:
-        consume = [(s * units + tile % units, tile_tokens) for s in range(parts)]
-        consume += [(parts * units, 1)] if biased else []
-        produce = [(output, tokens) for output in outputs]
-        gather.fire(1, consume=consume, produce=produce, latency=low.pipeline)
+    def fire(times: int, tokens: int, *, first: bool = False) -> None:
+        consume = [(0, per_tile * p)] if first else []
+        consume += [(1, 1)] if biased else []
+        produce = [(output, tokens) for output in flow.outputs]
+        gather.fire(times, consume=consume, produce=produce, latency=low.pipeline)
+
+    def round_of(tiles: int, end: int) -> None:
+        """A tile of each unit; the last of the tensor may be only partly there."""
+        fire(1, end if tiles == 1 else per_tile * p, first=True)
+        fire(max(tiles - 2, 0), per_tile * p)
+        if tiles > 1:
+            fire(1, end)
 
     def write() -> None:
-        # In fp32 the macs of a split sum take their parts of the tensor, cut at its tiles; rounded flows are cut later.
-        per_tile = lanes(low.form.operand) // lanes("f32")
-        last = shape.tiles - 1
-        for first, end, outputs in flow.segments():
-            tile, stop = first // per_tile, min(-(-end // per_tile), last)
-            while tile < stop and tile % units:
-                fire(tile, tile_tokens, outputs)
-                tile += 1
-            rounds = max(stop - tile, 0) // units
-            with gather.loop(rounds):
-                for u in range(units):
-                    fire(u, tile_tokens, outputs)
-            for rest in range(tile + rounds * units, stop):
-                fire(rest, tile_tokens, outputs)
-            if end == flow.chunks:
-                # The last tile may be only partly there: it is fired on its own.
-                fire(last, (flow.chunks - last * per_tile) * low.positions, outputs)
+        with gather.loop(shape.rounds - 1):
+            round_of(shape.units, per_tile * p)
+        round_of(shape.tiles - (shape.rounds - 1) * shape.units, last)
 
     low.writers.append(write)
     return gather

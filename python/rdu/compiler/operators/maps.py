@@ -8,7 +8,7 @@ from rdu.graph import Operator
 
 def lower(op: Operator, low: Lowering) -> None:
     """Inputs in the operator's order."""
-    element = low.elements[id(op.output)]
+    element = low.element(op)
     token_op = {"op": "map", "function": op.kind, "positions": low.positions, "out": element}
     unit = low.netlist.unit(op.local_name, op.local_name, "map", token_op, pcus=1)
     unit.pmus = len(op.inputs) * low.pmus(low.positions * op.output.width * 4)
@@ -16,6 +16,10 @@ def lower(op: Operator, low: Lowering) -> None:
     for source in sources:
         low.netlist.tap(source, unit, whole=True)
     write_map(low, unit, low.publish(op.output, unit, element), sources)
+
+
+def plan(op: Operator, low: Lowering) -> None:
+    """The same as one blocked step."""
     inputs = [low.values(tensor, "f32") for tensor in op.inputs]
-    out = low.values(op.output, element)
+    out = low.made(op.output, low.element(op))
     low.netlist.plan.append({"op": "map", "function": op.kind, "inputs": inputs, "out": out})

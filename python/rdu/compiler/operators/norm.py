@@ -10,8 +10,7 @@ from rdu.graph import Operator
 def lower(op: Operator, low: Lowering) -> None:
     """Inputs: 0 the tensor, 1 the weights."""
     net, form = low.netlist, low.form
-    element = low.elements[id(op.output)]
-    weight = low.weight(op, 0)
+    element = low.element(op)
     token_op = {
         "op": "norm",
         "width": op.output.width,
@@ -25,20 +24,24 @@ def lower(op: Operator, low: Lowering) -> None:
     x = low.flow(op.inputs[0], "f32")
     net.tap(x, unit)
     vectors = chunks(op.group, form.operand)
-    low.load_into(op, unit, unit.new_input(), low.pattern(weight, vectors, 0), form.operand, vectors, vectors)
+    low.load_vector(op, 0, unit, vectors)
     unit.fire(x.chunks, consume=[(0, low.positions)])
     unit.fire(vectors, consume=[(1, 1)])
     # The sums pass the reduction tree and the tail (root, reciprocal) before the first value is scaled.
     unit.fire(1, ii=2 * low.pipeline)
     low.emit(low.publish(op.output, unit, element), lanes(element) // lanes("f32"))
-    net.plan.append(
+
+
+def plan(op: Operator, low: Lowering) -> None:
+    """The same as one blocked step."""
+    low.netlist.plan.append(
         {
             "op": "norm",
             "x": low.values(op.inputs[0], "f32"),
-            "weight": weight,
-            "element": form.operand,
+            "weight": low.weight(op, 0),
+            "element": low.form.operand,
             "group": op.group,
             "eps": op.eps,
-            "out": low.values(op.output, element),
+            "out": low.made(op.output, low.element(op)),
         }
     )

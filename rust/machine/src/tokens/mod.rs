@@ -1,57 +1,45 @@
 //! What units compute, token by token. Each operator gives the bits of its blocked twin in `plan`.
 //!
-//! Two orders of tokens occur. *Flat*: a tensor chunk by chunk (a chunk is one token wide), within a chunk position by
-//! position: what linear operators take and give. *Rows*: position by position, head by head, then the head's chunks.
+//! Tensors travel *flat*: chunk by chunk (a chunk is one token wide), within a chunk position by position. Units side by
+//! side work in lockstep: what one unit deals out, or takes, is one token for each of them in one firing.
 
 mod flow;
 mod linear;
 mod rows;
+mod source;
 mod weigh;
 
 use crate::contents::Contents;
 use crate::element::Element;
 use crate::function::Function;
+use flow::{Operand, StoreSpec};
+use linear::MacSpec;
 use rdu_dataflow::{Call, Operator};
+use rows::{FlattenSpec, HeadsSpec};
 use serde::Deserialize;
 use std::sync::{Arc, Mutex};
-
-/// What a unit needs to know to score keys.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DotSpec {
-    pub head_dim: usize,
-    /// Query rows of each position.
-    pub group: usize,
-    pub positions: usize,
-    pub scale: f32,
-    pub window: Option<usize>,
-    /// The argument that says how many keys are cached.
-    pub past: usize,
-    pub element: Element,
-}
+use weigh::{DotSpec, MixSpec, SoftmaxSpec};
 
 /// The operator of one unit, as the compiler describes it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub enum TokenOp {
-    /// Reads one vector a firing; one element type for each address pattern.
+    /// Reads vectors; one operand for each address pattern.
     Load {
-        elements: Vec<Element>,
+        operands: Vec<Operand>,
     },
-    /// Writes one vector a firing.
-    Store {
-        element: Element,
-    },
+    /// Writes vectors.
+    Store(StoreSpec),
     /// Hands tokens on.
     Copy,
+    /// Deals tokens out to its outputs.
+    Deal,
     /// Multiplies one weight vector a firing (input 0) with activations held on chip (input 1).
-    Mac {
-        element: Element,
-        positions: usize,
-    },
-    /// Adds the parts of a split sum as a binary tree (inputs below `parts`), then the bias.
+    Mac(MacSpec),
+    /// Adds the parts of a split sum as a binary tree (an input for each of `parts x units` lanes), then the bias.
     Gather {
         parts: usize,
+        units: usize,
         positions: usize,
     },
     /// Norm of each group of a flat tensor (input 0) with weights (input 1).
@@ -62,35 +50,16 @@ pub enum TokenOp {
         positions: usize,
         out: Element,
     },
-    /// Flat to rows, rotated where there is a table (input 1).
-    Heads {
-        width: usize,
-        head_dim: usize,
-        interleaved: bool,
-        positions: usize,
-        out: Element,
-    },
-    /// Rows to flat, from one input for each cached head.
-    Flatten {
-        width: usize,
-        head_dim: usize,
-        from: Element,
-        positions: usize,
-        out: Element,
-    },
+    /// Flat to heads, rotated where there is a table (input 1).
+    Heads(HeadsSpec),
+    /// Heads to flat, from one input for each unit.
+    Flatten(FlattenSpec),
     /// Scores of held queries (input 0) against key rows (inputs 1: cached, 2: of this call).
     Dot(DotSpec),
     /// Softmax of each row of scores, once all are there.
-    Softmax {
-        rows: usize,
-        out: Element,
-    },
+    Softmax(SoftmaxSpec),
     /// Sum of value rows (inputs 1 and 2) weighted by input 0.
-    Mix {
-        rows: usize,
-        head_dim: usize,
-        element: Element,
-    },
+    Mix(MixSpec),
     Map {
         function: Function,
         positions: usize,
@@ -101,29 +70,33 @@ pub enum TokenOp {
 impl TokenOp {
     /// A fresh operator for one call.
     pub fn start(&self, call: &Call, contents: &Arc<Mutex<Contents>>) -> Box<dyn Operator> {
+        let argument = |at: usize| call.arguments.get(at).copied().unwrap_or(0) as usize;
         match *self {
-            TokenOp::Load { ref elements } => {
-                Box::new(flow::Load { elements: elements.clone(), contents: contents.clone() })
-            }
-            TokenOp::Store { element } => Box::new(flow::Store { element, contents: contents.clone() }),
+            TokenOp::Load { ref operands } => Box::new(flow::Load {
+                read: vec![0; operands.len()],
+                operands: operands.clone(),
+                arguments: call.arguments.clone(),
+                indices: call.indices.clone(),
+                contents: contents.clone(),
+            }),
+            TokenOp::Store(ref spec) => Box::new(flow::Store {
+                base: spec.at.resolve(&call.arguments),
+                spec: spec.clone(),
+                written: 0,
+                contents: contents.clone(),
+            }),
             TokenOp::Copy => Box::new(flow::Copy),
-            TokenOp::Mac { element, positions } => Box::new(linear::Mac::new(element, positions)),
-            TokenOp::Gather { parts, positions } => Box::new(linear::Gather { parts, positions }),
+            TokenOp::Deal => Box::new(flow::Deal),
+            TokenOp::Mac(ref spec) => Box::new(linear::Mac::new(spec.clone())),
+            TokenOp::Gather { parts, units, positions } => Box::new(linear::Gather::new(parts, units, positions)),
             TokenOp::Norm { width, group, eps, positions, out } => {
                 Box::new(rows::Norm::new(width, group, eps, positions, out))
             }
-            TokenOp::Heads { width, head_dim, interleaved, positions, out } => {
-                Box::new(rows::Heads::new(width, head_dim, interleaved, positions, out))
-            }
-            TokenOp::Flatten { width, head_dim, from, positions, out } => {
-                Box::new(rows::Flatten::new(width, head_dim, from, positions, out))
-            }
-            TokenOp::Dot(ref spec) => {
-                let past = call.arguments.get(spec.past).copied().unwrap_or(0) as usize;
-                Box::new(weigh::Dot::new(spec.clone(), past))
-            }
-            TokenOp::Softmax { rows, out } => Box::new(weigh::Softmax::new(rows, out)),
-            TokenOp::Mix { rows, head_dim, element } => Box::new(weigh::Mix::new(rows, head_dim, element)),
+            TokenOp::Heads(ref spec) => Box::new(rows::Heads::new(spec.clone())),
+            TokenOp::Flatten(ref spec) => Box::new(rows::Flatten::new(spec.clone())),
+            TokenOp::Dot(ref spec) => Box::new(weigh::Dot::new(spec.clone(), argument(spec.past))),
+            TokenOp::Softmax(ref spec) => Box::new(weigh::Softmax::new(spec.clone(), argument(spec.past))),
+            TokenOp::Mix(ref spec) => Box::new(weigh::Mix::new(spec.clone(), argument(spec.past))),
             TokenOp::Map { function, positions, out } => Box::new(rows::Map { function, positions, out }),
         }
     }

@@ -3,68 +3,42 @@
 use crate::element::Element;
 use crate::function::{Function, rotate};
 use rdu_dataflow::{Firing, Operator, Tokens};
+use serde::Deserialize;
 
-/// How a row-major matrix is cut into tokens.
-trait Order {
-    fn element(&self) -> Element;
-
-    /// Where token number `token` begins in the matrix, and how many values it holds; the rest of it is padding.
-    fn place(&self, token: usize) -> (usize, usize);
-}
-
-/// Flat order: token n holds chunk n / positions of position n % positions.
+/// How a row-major matrix is cut into tokens: token n holds chunk n / positions of position n % positions.
 #[derive(Clone, Copy)]
 struct Flat {
-    pub element: Element,
-    pub positions: usize,
-    pub width: usize,
+    element: Element,
+    positions: usize,
+    width: usize,
 }
 
-impl Order for Flat {
-    fn element(&self) -> Element {
-        self.element
-    }
-
+impl Flat {
+    /// Where token number `token` begins in the matrix, and how many values it holds; the rest of it is padding.
     fn place(&self, token: usize) -> (usize, usize) {
         let lanes = self.element.lanes();
         let (start, p) = (token / self.positions * lanes, token % self.positions);
         (p * self.width + start, lanes.min(self.width.saturating_sub(start)))
     }
-}
 
-/// Rows order: each stretch of `head_dim` values padded to whole tokens.
-#[derive(Clone, Copy)]
-struct Rows {
-    element: Element,
-    head_dim: usize,
-}
-
-impl Order for Rows {
-    fn element(&self) -> Element {
-        self.element
-    }
-
-    fn place(&self, token: usize) -> (usize, usize) {
-        let lanes = self.element.lanes();
-        let per_head = self.head_dim.div_ceil(lanes);
-        let start = token % per_head * lanes;
-        (token / per_head * self.head_dim + start, lanes.min(self.head_dim - start))
+    fn tokens(&self) -> usize {
+        self.width.div_ceil(self.element.lanes()) * self.positions
     }
 }
 
 /// Collects tokens as they come.
-struct Inlet<O> {
-    order: O,
+struct Inlet {
+    order: Flat,
     taken: usize,
 }
 
-impl<O: Order> Inlet<O> {
-    fn new(order: O) -> Self {
+impl Inlet {
+    fn new(order: Flat) -> Self {
         Inlet { order, taken: 0 }
     }
 
     fn collect(&mut self, tokens: &[f32], matrix: &mut [f32]) {
-        for token in tokens.chunks_exact(self.order.element().lanes()) {
+        for token in tokens.chunks_exact(self.order.element.lanes()) {
             let (start, len) = self.order.place(self.taken);
             matrix[start..start + len].copy_from_slice(&token[..len]);
             self.taken += 1;
@@ -73,19 +47,19 @@ impl<O: Order> Inlet<O> {
 }
 
 /// Sends a matrix, as many tokens a firing as the outputs take; values are rounded to the order's element.
-struct Outlet<O> {
-    order: O,
+struct Outlet {
+    order: Flat,
     sent: usize,
 }
 
-impl<O: Order> Outlet<O> {
-    fn new(order: O) -> Self {
+impl Outlet {
+    fn new(order: Flat) -> Self {
         Outlet { order, sent: 0 }
     }
 
     fn send(&mut self, matrix: &[f32], outputs: &mut Tokens) -> Result<(), String> {
-        let (order, first) = (&self.order, self.sent);
-        let lanes = order.element().lanes();
+        let (order, first) = (self.order, self.sent);
+        let lanes = order.element.lanes();
         let mut count = 0;
         outputs.multicast(|out| {
             count = out.len() / lanes;
@@ -94,7 +68,7 @@ impl<O: Order> Outlet<O> {
                 token[..len].copy_from_slice(&matrix[start..start + len]);
                 token[len..].fill(0.0);
             }
-            rdu_kernels::round(out, order.element().into());
+            rdu_kernels::round(out, order.element.into());
             Ok(())
         })?;
         self.sent += count;
@@ -104,8 +78,8 @@ impl<O: Order> Outlet<O> {
 
 /// Norm over groups of a row.
 pub struct Norm {
-    input: Inlet<Flat>,
-    out: Outlet<Flat>,
+    input: Inlet,
+    out: Outlet,
     group: usize,
     eps: f32,
     matrix: Vec<f32>,
@@ -129,34 +103,67 @@ impl Operator for Norm {
     fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
         self.input.collect(firing.inputs.get(0), &mut self.matrix);
         self.weight.extend_from_slice(firing.inputs.get(1));
-        if !firing.outputs.is_empty() && self.out.sent == 0 {
+        if firing.outputs.is_empty() {
+            return Ok(());
+        }
+        if self.out.sent == 0 {
             let x = self.matrix.clone();
             let weight = self.weight.get(..self.group).ok_or("weights are missing")?;
             rdu_kernels::rms_norm(&x, self.group, weight, self.eps, &mut self.matrix)
                 .map_err(|error| error.to_string())?;
         }
-        self.out.send(&self.matrix, firing.outputs)
+        self.out.send(&self.matrix, firing.outputs)?;
+        if self.out.sent == self.out.order.tokens() {
+            (self.input.taken, self.out.sent) = (0, 0);
+            self.weight.clear();
+        }
+        Ok(())
     }
 }
 
-/// Flat in, rows out; rotated where a table comes in.
+/// How a tensor of heads goes to the units that weigh them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadsSpec {
+    pub width: usize,
+    pub head_dim: usize,
+    /// Heads that share a unit, one after another.
+    pub group: usize,
+    /// Parts of a head that go to units of their own.
+    pub mixes: usize,
+    pub interleaved: bool,
+    pub positions: usize,
+    pub out: Element,
+}
+
+/// Flat in; out one vector for each unit at a time, rotated where a table comes in.
 pub struct Heads {
-    input: Inlet<Flat>,
-    out: Outlet<Rows>,
-    interleaved: bool,
+    spec: HeadsSpec,
+    input: Inlet,
     matrix: Vec<f32>,
     table: Vec<f32>,
+    sent: usize,
 }
 
 impl Heads {
-    pub fn new(width: usize, head_dim: usize, interleaved: bool, positions: usize, out: Element) -> Self {
+    pub fn new(spec: HeadsSpec) -> Self {
         Heads {
-            input: Inlet::new(Flat { element: Element::F32, positions, width }),
-            out: Outlet::new(Rows { element: out, head_dim }),
-            interleaved,
-            matrix: vec![0.0; width * positions],
+            input: Inlet::new(Flat { element: Element::F32, positions: spec.positions, width: spec.width }),
+            matrix: vec![0.0; spec.width * spec.positions],
             table: Vec::new(),
+            sent: 0,
+            spec,
         }
+    }
+
+    fn rotate(&mut self) -> Result<(), String> {
+        let HeadsSpec { width, head_dim, positions, interleaved, .. } = self.spec;
+        for (row, turn) in self.matrix.chunks_mut(width).zip(self.table.chunks(self.table.len() / positions)) {
+            for head in row.chunks_mut(head_dim) {
+                rotate(head, turn, interleaved).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -164,69 +171,99 @@ impl Operator for Heads {
     fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
         self.input.collect(firing.inputs.get(0), &mut self.matrix);
         self.table.extend_from_slice(firing.inputs.get(1));
-        if !firing.outputs.is_empty() && self.out.sent == 0 && !self.table.is_empty() {
-            let Flat { positions, width, .. } = self.input.order;
-            for (row, turn) in self.matrix.chunks_mut(width).zip(self.table.chunks(self.table.len() / positions)) {
-                for head in row.chunks_mut(self.out.order.head_dim) {
-                    rotate(head, turn, self.interleaved).map_err(|error| error.to_string())?;
-                }
+        if firing.outputs.is_empty() {
+            return Ok(());
+        }
+        if self.sent == 0 && !self.table.is_empty() {
+            self.rotate()?;
+        }
+        let HeadsSpec { width, head_dim, group, mixes, positions, out: element, .. } = self.spec;
+        let lanes = element.lanes();
+        let per_head = head_dim.div_ceil(lanes);
+        let (shared, each) = (width / head_dim / group, per_head / mixes);
+        let (p, g, v) = (self.sent / (group * each), self.sent / each % group, self.sent % each);
+        // One vector for each of `shared x mixes` units; an output of its own may be a copy of a unit's.
+        let units = shared * mixes;
+        let vector = |unit: usize, out: &mut [f32]| {
+            let (head, at) = (unit / mixes * group + g, (unit % mixes * each + v) * lanes);
+            let (start, len) = (p * width + head * head_dim + at, lanes.min(head_dim.saturating_sub(at)));
+            out[..len].copy_from_slice(&self.matrix[start..start + len]);
+            out[len..].fill(0.0);
+            rdu_kernels::round(out, element.into());
+        };
+        let ends: Vec<(usize, usize)> = firing.outputs.iter().map(|(index, out)| (index, out.len())).collect();
+        let dealt = ends.iter().filter(|end| end.1 == lanes && units > 1).count();
+        let mut at = 0;
+        for (index, len) in ends {
+            let out = firing.outputs.get_mut(index);
+            if len == lanes && units > 1 {
+                vector(at * units / dealt, out);
+                at += 1;
+            } else {
+                out.chunks_exact_mut(lanes).enumerate().for_each(|(unit, out)| vector(unit, out));
             }
         }
-        self.out.send(&self.matrix, firing.outputs)
-    }
-}
-
-/// Rows in, one input for each group of heads; flat out.
-pub struct Flatten {
-    from: Rows,
-    /// Per input: its rows so far.
-    parts: Vec<(Inlet<Rows>, Vec<f32>)>,
-    out: Outlet<Flat>,
-    matrix: Vec<f32>,
-}
-
-impl Flatten {
-    pub fn new(width: usize, head_dim: usize, from: Element, positions: usize, out: Element) -> Self {
-        Flatten {
-            from: Rows { element: from, head_dim },
-            parts: Vec::new(),
-            out: Outlet::new(Flat { element: out, positions, width }),
-            matrix: vec![0.0; width * positions],
-        }
-    }
-
-    /// Position p of part i is its p-th stretch; the parts lie side by side in a row.
-    fn join(&mut self) -> Result<(), String> {
-        let Flat { positions, width, .. } = self.out.order;
-        let wide = width / self.parts.len().max(1);
-        for (index, (inlet, part)) in self.parts.iter().enumerate() {
-            let per_head = self.from.head_dim.div_ceil(self.from.element.lanes());
-            if inlet.taken * self.from.head_dim != part.len() * per_head {
-                return Err("rows are missing".to_string());
-            }
-            for (p, stretch) in part.chunks(wide).enumerate().take(positions) {
-                self.matrix[p * width + index * wide..][..stretch.len()].copy_from_slice(stretch);
-            }
+        self.sent += 1;
+        if self.sent == positions * group * each {
+            (self.input.taken, self.sent) = (0, 0);
+            self.table.clear();
         }
         Ok(())
     }
 }
 
+/// How weighed rows come back: one vector from each unit (a, m) at a time.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlattenSpec {
+    pub width: usize,
+    pub head_dim: usize,
+    pub group: usize,
+    pub mixes: usize,
+    pub from: Element,
+    pub positions: usize,
+    pub out: Element,
+}
+
+/// Rows in, from units side by side; flat out.
+pub struct Flatten {
+    spec: FlattenSpec,
+    taken: usize,
+    out: Outlet,
+    matrix: Vec<f32>,
+}
+
+impl Flatten {
+    pub fn new(spec: FlattenSpec) -> Self {
+        Flatten {
+            taken: 0,
+            out: Outlet::new(Flat { element: spec.out, positions: spec.positions, width: spec.width }),
+            matrix: vec![0.0; spec.width * spec.positions],
+            spec,
+        }
+    }
+}
+
 impl Operator for Flatten {
     fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
-        for (index, tokens) in firing.inputs.iter() {
-            while self.parts.len() <= index {
-                self.parts.push((Inlet::new(self.from), Vec::new()));
-            }
-            let (inlet, part) = &mut self.parts[index];
-            let (start, len) = self.from.place(inlet.taken + tokens.len() / self.from.element.lanes() - 1);
-            part.resize(start + len, 0.0);
-            inlet.collect(tokens, part);
+        let FlattenSpec { width, head_dim, group, mixes, from, .. } = self.spec;
+        let lanes = from.lanes();
+        let each = head_dim.div_ceil(lanes) / mixes;
+        let (row, v) = (self.taken / each, self.taken % each);
+        for (unit, (_, token)) in firing.inputs.iter().enumerate() {
+            let (head, at) = (unit / mixes * group + row % group, (unit % mixes * each + v) * lanes);
+            let (start, len) = (row / group * width + head * head_dim + at, lanes.min(head_dim.saturating_sub(at)));
+            self.matrix.get_mut(start..start + len).ok_or("more rows than queries")?.copy_from_slice(&token[..len]);
         }
-        if !firing.outputs.is_empty() && self.out.sent == 0 {
-            self.join()?;
+        self.taken += usize::from(!firing.inputs.is_empty());
+        if firing.outputs.is_empty() {
+            return Ok(());
         }
-        self.out.send(&self.matrix, firing.outputs)
+        self.out.send(&self.matrix, firing.outputs)?;
+        if self.out.sent == self.out.order.tokens() {
+            (self.taken, self.out.sent) = (0, 0);
+        }
+        Ok(())
     }
 }
 

@@ -1,8 +1,26 @@
 //! Weighing cached rows in three kinds of unit: scores, their softmax, and the weighted sum.
 
-use super::{DotSpec, Packed};
+use super::Packed;
 use crate::element::Element;
 use rdu_dataflow::{Firing, Operator};
+use serde::Deserialize;
+
+/// One of `dots` units that score the keys of a head; unit `at` takes key rows at, at + dots, ...
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DotSpec {
+    pub head_dim: usize,
+    /// Query rows of each position.
+    pub group: usize,
+    pub positions: usize,
+    pub scale: f32,
+    pub window: Option<usize>,
+    /// The argument that says how many keys are cached.
+    pub past: usize,
+    pub element: Element,
+    pub dots: usize,
+    pub at: usize,
+}
 
 /// Scores of each held query against one key row after another. A key that a query may not see scores -inf.
 pub struct Dot {
@@ -11,13 +29,14 @@ pub struct Dot {
     past: usize,
     queries: Vec<f32>,
     key: Vec<f32>,
-    /// Key rows completed.
-    rows: usize,
+    /// Cached rows and new rows completed.
+    rounds: usize,
+    fresh: usize,
 }
 
 impl Dot {
     pub fn new(spec: DotSpec, past: usize) -> Self {
-        Dot { spec, past, queries: Vec::new(), key: Vec::new(), rows: 0 }
+        Dot { spec, past, queries: Vec::new(), key: Vec::new(), rounds: 0, fresh: 0 }
     }
 }
 
@@ -29,18 +48,26 @@ impl Operator for Dot {
         if firing.outputs.is_empty() {
             return Ok(());
         }
-        let key = Packed::new(&self.key, self.spec.element)?;
-        let row = self.spec.head_dim.div_ceil(self.spec.element.lanes()) * self.spec.element.lanes();
-        let at = self.rows;
+        let DotSpec { head_dim, group, positions, scale, window, element, dots, at, .. } = self.spec;
+        let key = Packed::new(&self.key, element)?;
+        let row = head_dim.div_ceil(element.lanes()) * element.lanes();
+        let cached = !firing.inputs.get(1).is_empty();
+        // Every unit scores the new rows too: the softmax takes them from the first.
+        let (number, there) = if cached {
+            let number = self.rounds * dots + at;
+            (number, number < self.past)
+        } else {
+            (self.past + self.fresh, true)
+        };
         firing.outputs.multicast(|out| {
             out.fill(0.0);
-            for (r, out) in out.iter_mut().enumerate().take(self.spec.group * self.spec.positions) {
-                let last = self.past + r / self.spec.group;
-                let visible = at <= last && self.spec.window.is_none_or(|window| last - at < window);
+            for (r, out) in out.iter_mut().enumerate().take(group * positions) {
+                let last = self.past + r / group;
+                let visible = there && number <= last && window.is_none_or(|window| last - number < window);
                 let query = self.queries.get(r * row..(r + 1) * row).ok_or("keys ahead of queries")?;
                 *out = if visible {
                     let score = rdu_kernels::dot(query, key.as_vectors()).map_err(|error| error.to_string())?;
-                    score * self.spec.scale
+                    score * scale
                 } else {
                     f32::NEG_INFINITY
                 };
@@ -48,85 +75,136 @@ impl Operator for Dot {
             Ok(())
         })?;
         self.key.clear();
-        self.rows += 1;
+        if cached {
+            self.rounds += 1;
+        } else {
+            self.fresh += 1;
+        }
+        if self.fresh == positions {
+            (self.rounds, self.fresh) = (0, 0);
+            self.queries.clear();
+        }
         Ok(())
     }
 }
 
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SoftmaxSpec {
+    pub rows: usize,
+    pub positions: usize,
+    pub past: usize,
+    pub dots: usize,
+    pub out: Element,
+}
+
 /// Collects the scores of all key rows, then sends the weights in the same order.
 pub struct Softmax {
-    rows: usize,
-    out: Element,
-    /// `[row][key]`
+    spec: SoftmaxSpec,
+    past: usize,
+    /// `[row][key]`, cached keys first.
     scores: Vec<Vec<f32>>,
+    /// Firings that took scores, and that sent weights.
+    taken: usize,
     sent: usize,
 }
 
 impl Softmax {
-    pub fn new(rows: usize, out: Element) -> Self {
-        Softmax { rows, out, scores: vec![Vec::new(); rows], sent: 0 }
+    pub fn new(spec: SoftmaxSpec, past: usize) -> Self {
+        Softmax { scores: vec![Vec::new(); spec.rows], spec, past, taken: 0, sent: 0 }
     }
 }
 
 impl Operator for Softmax {
     fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
-        for (row, &score) in self.scores.iter_mut().zip(firing.inputs.get(0)) {
-            row.push(score);
+        let rounds = self.past.div_ceil(self.spec.dots);
+        let cached = rounds * self.spec.dots;
+        for (at, (_, scores)) in firing.inputs.iter().enumerate() {
+            let there = if self.taken < rounds { self.taken * self.spec.dots + at < self.past } else { at == 0 };
+            if there {
+                self.scores.iter_mut().zip(scores).for_each(|(row, &score)| row.push(score));
+            }
         }
+        self.taken += usize::from(!firing.inputs.is_empty());
         if firing.outputs.is_empty() {
             return Ok(());
         }
         if self.sent == 0 {
             for row in &mut self.scores {
                 rdu_kernels::softmax(row);
-                rdu_kernels::round(row, self.out.into());
+                rdu_kernels::round(row, self.spec.out.into());
             }
         }
-        let (rows, sent) = (self.rows, self.sent);
+        // Rows that only fill the last round have no weight.
+        let key = if self.sent < cached { self.sent } else { self.past + self.sent - cached };
+        let there = self.sent >= cached || key < self.past;
+        let scores = &self.scores;
         firing.outputs.multicast(|out| {
             out.fill(0.0);
-            for (out, row) in out.iter_mut().zip(&self.scores[..rows]) {
-                *out = *row.get(sent).ok_or("weights of a key that was never scored")?;
+            for (out, row) in out.iter_mut().zip(scores).filter(|_| there) {
+                *out = *row.get(key).ok_or("weights of a key that was never scored")?;
             }
             Ok(())
         })?;
         self.sent += 1;
+        if self.sent == cached + self.spec.positions {
+            (self.taken, self.sent) = (0, 0);
+            self.scores.iter_mut().for_each(Vec::clear);
+        }
         Ok(())
     }
 }
 
+/// One part of a head's vectors.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MixSpec {
+    pub rows: usize,
+    pub positions: usize,
+    /// Vectors of this part.
+    pub vectors: usize,
+    pub past: usize,
+    pub dots: usize,
+    pub element: Element,
+}
+
 /// Adds each value row, weighted, to the sum of each query.
 pub struct Mix {
-    rows: usize,
-    head_dim: usize,
-    element: Element,
+    spec: MixSpec,
+    past: usize,
     weights: Vec<f32>,
     value: Vec<f32>,
-    /// `[row][head_dim padded to whole vectors]`
+    /// `[row][vectors]`
     sums: Vec<f32>,
+    taken: usize,
     sent: usize,
 }
 
 impl Mix {
-    pub fn new(rows: usize, head_dim: usize, element: Element) -> Self {
-        let row = head_dim.div_ceil(element.lanes()) * element.lanes();
-        Mix { rows, head_dim, element, weights: Vec::new(), value: Vec::new(), sums: vec![0.0; rows * row], sent: 0 }
+    pub fn new(spec: MixSpec, past: usize) -> Self {
+        let sums = vec![0.0; spec.rows * spec.vectors * spec.element.lanes()];
+        Mix { spec, past, weights: Vec::new(), value: Vec::new(), sums, taken: 0, sent: 0 }
     }
 }
 
 impl Operator for Mix {
     fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
+        let MixSpec { rows, vectors, dots, element, .. } = self.spec;
         self.weights.extend_from_slice(firing.inputs.get(0));
         self.value.extend_from_slice(firing.inputs.get(1));
         self.value.extend_from_slice(firing.inputs.get(2));
-        let row = self.head_dim.div_ceil(self.element.lanes()) * self.element.lanes();
+        let row = vectors * element.lanes();
         if self.value.len() == row {
-            let value = Packed::new(&self.value, self.element)?;
-            for (sum, &weight) in self.sums.chunks_exact_mut(row).zip(&self.weights[..self.rows]) {
-                rdu_kernels::accumulate(weight, value.as_vectors(), sum).map_err(|error| error.to_string())?;
+            let padding = self.taken >= self.past && self.taken < self.past.div_ceil(dots) * dots;
+            if !padding {
+                let value = Packed::new(&self.value, element)?;
+                for (sum, &weight) in self.sums.chunks_exact_mut(row).zip(&self.weights[..rows]) {
+                    rdu_kernels::accumulate(weight, value.as_vectors(), sum).map_err(|error| error.to_string())?;
+                }
             }
             self.value.clear();
             self.weights.clear();
+            self.taken += 1;
         }
         if firing.outputs.is_empty() {
             return Ok(());
@@ -134,11 +212,15 @@ impl Operator for Mix {
         let mut sent = 0;
         firing.outputs.multicast(|out| {
             out.copy_from_slice(self.sums.get(self.sent..self.sent + out.len()).ok_or("more rows than queries")?);
-            rdu_kernels::round(out, self.element.into());
+            rdu_kernels::round(out, element.into());
             sent = out.len();
             Ok(())
         })?;
         self.sent += sent;
+        if self.sent == self.sums.len() {
+            (self.taken, self.sent) = (0, 0);
+            self.sums.fill(0.0);
+        }
         Ok(())
     }
 }
