@@ -197,6 +197,8 @@ class Program:
     image: Image
     lower: Callable[[int, int, tuple[int, ...]], Lowered]
     reporter: Reporter | None = None
+    # Without values the program can only be timed: `Session.advance`.
+    values: bool = True
     _kernels: dict[tuple[int, int, tuple[int, ...]], Loaded] = field(default_factory=dict)
 
     def kernel(self, index: int, positions: int, sources: tuple[int, ...]) -> Loaded:

@@ -15,7 +15,7 @@ from rdu.errors import RequestError
 from rdu.memory.tier import describe_tiers
 
 if TYPE_CHECKING:
-    from rdu.program import Cache, Program, Site
+    from rdu.program import Cache, Loaded, Program, Site
 
 Array = npt.NDArray[Any]
 MODES = ("split", "step", "values")
@@ -103,9 +103,10 @@ class Session:
             machine.cycles(1e3 * machine.call_us(program_load=False)),
             0,
         )
-        regions = [(boundary.base, boundary.bytes) for boundary in program.boundaries.values()]
-        for site in program.sites:
-            regions += [(cache.base, cache.bytes) for cache in site.caches]
+        regions = []
+        if program.values:
+            regions += [(boundary.base, boundary.bytes) for boundary in program.boundaries.values()]
+            regions += [(cache.base, cache.bytes) for site in program.sites for cache in site.caches]
         self._core = _core.Session(program.image, describe_tiers(machine), costs, regions)
 
     @property
@@ -155,7 +156,8 @@ class Session:
     def result(self) -> Run:
         """The run so far."""
         joined = {name: np.concatenate(parts) for name, parts in self.outputs.items() if parts}
-        return Run(self.program, joined, list(self.steps), self._core.totals(), self.mode != "values")
+        totals = per_copy(self._core.totals(), self.program.kernels, self.mode == "step")
+        return Run(self.program, joined, list(self.steps), totals, self.mode != "values")
 
     def _check_rows(self, indices: Array | None) -> None:
         for op in self.program.graph.operators:
@@ -172,12 +174,24 @@ class Session:
 
     def _block(self, count: int, rows: list[int], inputs: Mapping[str, Array], tail: bool, *, wanted: bool) -> None:
         """One pass of ``count`` positions; with ``tail`` the last calls see one position, or none if not ``wanted``."""
-        started, cycles = time.perf_counter(), self._core.cycles
         written: dict[str, int] = {}
         for name, array in inputs.items():
             boundary = self.program.boundaries[name]
             self._core.write(boundary.base, _to_tokens(array))
             written[name] = count
+        self.advance(count, rows, written, tail=tail, wanted=wanted)
+        for name, parts in self.outputs.items():
+            if name in written:
+                boundary = self.program.boundaries[name]
+                parts.append(self._read(boundary.base, boundary.width, written[name]))
+
+    def advance(
+        self, count: int, rows: list[int], written: dict[str, int], *, tail: bool = False, wanted: bool = True
+    ) -> None:
+        """One pass of ``count`` positions whose inputs are in memory; ``written`` tells and is told how many rows each
+        tensor there has.
+        """
+        started, cycles = time.perf_counter(), self._core.cycles
         sites = self.program.sites
         if self.program.whole is not None and (count == 1 or not tail) and (wanted or not tail):
             sites = (self.program.whole,)
@@ -187,19 +201,15 @@ class Session:
             positions = 1 if tail and site.tail else count
             sources = tuple(written[name] for name in site.inputs)
             kernel = self.program.kernel(site.kernel, positions, sources)
-            arguments = [self._argument(name, site, positions) for name in kernel.lowered.arguments]
+            arguments = [self._argument(name, site) for name in kernel.lowered.arguments]
             core = kernel.whole if self.mode == "step" else kernel.core
             self._core.call(kernel.number, core, arguments, rows, self.mode, self.progress)
             written.update(dict.fromkeys(site.outputs, positions))
-        for name, parts in self.outputs.items():
-            if name in written:
-                boundary = self.program.boundaries[name]
-                parts.append(self._read(boundary.base, boundary.width, written[name]))
         self.steps.append(Step(count, self.past, self._core.cycles - cycles, time.perf_counter() - started))
         self.past += count
 
-    def _argument(self, name: str, site: Site, positions: int) -> int:
-        """The value that a call of ``positions`` rows passes for the argument called ``name``."""
+    def _argument(self, name: str, site: Site) -> int:
+        """The value that a call passes for the argument called ``name``."""
         boundaries = self.program.boundaries
         kind, _, rest = name.partition(".")
         if kind == "weights":
@@ -221,6 +231,25 @@ class Session:
         count = -(-width // LANES) * LANES * positions
         tokens = self._core.read(base, count).reshape(-1, positions, LANES)
         return np.ascontiguousarray(tokens.transpose(1, 0, 2).reshape(positions, -1)[:, :width])
+
+
+def per_copy(totals: dict[str, Any], kernels: list[Loaded], whole: bool) -> dict[str, Any]:
+    """Counters with one row for each bundle (of one copy: all are alike), and the firings of all copies.
+
+    ``whole``: the engine ran every copy, and counted them one by one.
+    """
+    loaded = {kernel.number: kernel for kernel in kernels}
+    for number, kernel in enumerate(totals["kernels"]):
+        if kernel["calls"] == 0:
+            continue
+        lowered = loaded[number].lowered
+        if whole:
+            units, streams = lowered.representatives
+            kernel["units"] = [kernel["units"][at] for at in units]
+            kernel["streams"] = [kernel["streams"][at] for at in streams]
+        kernel["firings"] = sum(unit.copies * row[-1] for unit, row in zip(lowered.units, kernel["units"], strict=True))
+    totals["firings"] = sum(kernel["firings"] for kernel in totals["kernels"])
+    return totals
 
 
 def cache_argument(cache: Cache, kind: str, use: str, past: int) -> int:

@@ -34,8 +34,10 @@ def vectors(width: int, dtype: str) -> int:
     return -(-width * (2 if dtype == "bf16" else 4) // VECTOR_BYTES)
 
 
-def booked_bytes(c: DecoderConfig, dtype: str, calls: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """(read, written) by fusion level ``layer`` for calls of (positions, past), from the shapes alone."""
+def booked_bytes(
+    c: DecoderConfig, dtype: str, calls: Sequence[tuple[int, int]], granule: int
+) -> tuple[int, int, int, int]:
+    """(read, written, most padding of each) at fusion level ``layer`` for calls of (positions, past)."""
     lanes = VECTOR_BYTES // (2 if dtype == "bf16" else 4)
 
     def linear(outputs: int, inputs: int, biased: bool = False) -> int:
@@ -50,25 +52,31 @@ def booked_bytes(c: DecoderConfig, dtype: str, calls: Sequence[tuple[int, int]])
     weights += 2 * linear(c.ffn_size, c.hidden_size, c.mlp_bias)
     weights += 2 * vectors(c.head_dim, dtype) * c.qk_norm
     head = vectors(c.hidden_size, dtype) + linear(c.vocab_size, c.hidden_size)
-    read = written = 0
+    read = written = padded_read = padded_written = 0
+    row = c.kv_heads * vectors(c.head_dim, dtype)
     for positions, past in calls:
         boundary = positions * vectors(c.hidden_size, "fp32")
-        row = c.kv_heads * vectors(c.head_dim, dtype)
-        # Embedding, then the residual into each layer and into the head; angles once for q and once for k.
+        # Embedding, then the residual into each layer and into the head; angles once for q and k.
         read += positions * vectors(c.hidden_size, dtype) + head + (c.layers + 1) * boundary
         written += (c.layers + 1) * boundary + positions * vectors(c.vocab_size, "fp32")
+        # At most a granule more for each operand, and each looked-up row; a part of the lanes in the last round.
+        padded_read += positions * granule + 3 * granule + head // 4
+        padded_written += (c.layers + 2) * granule
         for layer in range(c.layers):
             window = c.window(layer)
             seen = past if window is None else min(past, window - 1)
-            read += weights + 2 * positions * vectors(c.head_dim, "fp32") + 2 * seen * row
+            read += weights + positions * vectors(c.head_dim, "fp32") + 2 * seen * row
             written += 2 * positions * row
-    return read * VECTOR_BYTES, written * VECTOR_BYTES
+            # Rows of the cache are padded to what divides a granule: less than twice their size.
+            padded_read += 20 * granule + weights // 4 + 2 * seen * row
+            padded_written += 4 * granule + 2 * positions * row
+    return tuple(n * VECTOR_BYTES for n in (read, written, padded_read, padded_written))
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", BOOKED)
 def test_hbm_moves_what_the_shapes_say(data_dir: Path, name: str, dtype: str) -> None:
-    """Every weight, cached row and boundary, once a call and to the byte: none is skipped, none moves twice."""
+    """Every weight, cached row and boundary, once a call, in whole granules: none is skipped, none moves twice."""
     d = decoder(data_dir / "tiny" / name, dtype=dtype, context=CONTEXT)
     ids = [at * 7 % d.checkpoint.config.vocab_size for at in range(35)]
     session = d.program.session("split").feed(ids[:33])
@@ -78,7 +86,13 @@ def test_hbm_moves_what_the_shapes_say(data_dir: Path, name: str, dtype: str) ->
     assert [(step.positions, step.past) for step in session.steps] == calls
     totals = session.result().totals
     read, written = totals["traffic"][0]
-    assert (read, written) == booked_bytes(d.checkpoint.config, dtype, calls)
+    granule = d.program.granule_bytes
+    assert read % granule == written % granule == 0
+    real_read, real_written, most_read, most_written = booked_bytes(
+        d.checkpoint.config, dtype, calls, granule // VECTOR_BYTES
+    )
+    assert real_read <= read <= real_read + most_read
+    assert real_written <= written <= real_written + most_written
     assert totals["traffic"][1] == [0, 0], "nothing is kept in DDR"
     for at in range(2):
         assert totals["traffic"][0][at] == sum(kernel["traffic"][0][at] for kernel in totals["kernels"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -21,8 +22,8 @@ ATTENTION_SHARE = 4
 class Linear:
     """How one linear operator is spread: ``units`` side by side over its tiles, each sum cut into ``splits`` parts.
 
-    Lane ``s * units + u`` holds part s of tiles u, u + units, u + 2 units, ... All lanes do the same work: what is missing
-    in the last round, or in a shorter part, is padding, which is moved and counted.
+    Lane ``s * units + u`` holds part s of tiles u, u + units, u + 2 units, ... All lanes do the same work: what is
+    missing in the last round, or in a shorter part, is padding, which is moved and counted.
     """
 
     tiles: int
@@ -76,9 +77,9 @@ class Linear:
 class Attend:
     """How one attention operator is spread over its cached heads (of all sequences).
 
-    ``units`` heads at a time, ``rounds`` times; of each head, ``dots`` units score its key rows, every one its own rows;
-    ``mixes`` units add its value rows, every one its own vectors. ``padded`` vectors make a row of the heads that are
-    worked on at a time, so that rows and granules divide each other.
+    ``units`` heads at a time, ``rounds`` times; of each head, ``dots`` units score its key rows, every one its own
+    rows; ``mixes`` units add its value rows, every one its own vectors. ``padded`` vectors make a row of the heads that
+    are worked on at a time, so that rows and granules divide each other.
     """
 
     heads: int
@@ -128,6 +129,16 @@ class Allocation:
         return self.layer_bytes[min(mine.values())] if mine else 0
 
 
+@dataclass(frozen=True)
+class Placed:
+    """The weights of one layer: whose they are, and where each lies from ``base`` on, in order."""
+
+    operators: tuple[Operator, ...]
+    offsets: tuple[int, ...]
+    weight_bytes: int
+    base: int
+
+
 def granule_bytes(machine: Machine) -> int:
     """One round over the channels of HBM: the least that moves the same number of bytes on each."""
     return machine.hbm.channels * machine.hbm.interleave_bytes
@@ -163,23 +174,36 @@ def allocate(
         _check(region, machine, fixed_pcus, fixed_pmus)
         return result
     shapes = {op.name: _shape(op, form) for op in linears}
-    most = machine.mapping.weight_buffer_vectors
-    vectors = max(1, sum(tiles * inner for tiles, inner in shapes.values()) // machine.total_pcus)
-    largest = max(tiles * inner for tiles, inner in shapes.values())
+    repeats = {op.name: stretch.layers for stretch in region.stretches for op in stretch.operators}
+    width = lanes(form.operand)
+    # Operators wait for each other, so their times add up: the sum is least when units go by the root of the work.
+    work = {name: tiles * inner for name, (tiles, inner) in shapes.items()}
+    scale = sum(math.sqrt(work[name] * repeats[name]) for name in work) / machine.total_pcus
+    splits: dict[str, int] = {}
     while True:
-        chosen = {name: _spread(tiles, inner, vectors, lanes(form.operand)) for name, (tiles, inner) in shapes.items()}
-        buffers = {name: min(linear.vectors_per_unit, most) for name, linear in chosen.items()}
+        targets = {name: max(1, int(scale * math.sqrt(work[name] / repeats[name]))) for name in work}
+        chosen = {name: _spread(*shapes[name], targets[name], width, splits.get(name)) for name in work}
         pcus = fixed_pcus + sum(linear.macs for linear in chosen.values())
-        pmus = fixed_pmus + sum(
-            linear_pmus(machine, linear, buffers[name], positions) for name, linear in chosen.items()
-        )
-        if pcus <= machine.total_pcus and pmus <= machine.total_pmus:
-            result.linears, result.buffer_vectors = chosen, buffers
-            _place_weights(region, form, result)
-            return result
-        if vectors >= largest:
-            _check(region, machine, pcus, pmus)
-        vectors = vectors + max(1, vectors // 20)
+        if pcus <= machine.total_pcus:
+            # How sums are cut must not depend on the positions of a call, which the SRAM may have to make room for.
+            splits = splits or {name: linear.splits for name, linear in chosen.items()}
+            buffers = {name: _buffered(machine, linear, positions) for name, linear in chosen.items()}
+            pmus = fixed_pmus + sum(
+                linear_pmus(machine, linear, buffers[name], positions) for name, linear in chosen.items()
+            )
+            if pmus <= machine.total_pmus:
+                result.linears, result.buffer_vectors = chosen, buffers
+                _place_weights(region, form, result)
+                return result
+        if all(targets[name] >= work[name] for name in work):
+            _check(region, machine, pcus, pmus if splits else 0)
+        scale *= 1.05
+
+
+def _buffered(machine: Machine, linear: Linear, positions: int) -> int:
+    """Vectors that a lane may hold ahead; the activations beside them come out of the same SRAM."""
+    most = machine.mapping.weight_buffer_vectors
+    return min(linear.vectors_per_unit, max(most - linear.part_chunks * positions, most // 2, 1))
 
 
 def linear_pmus(machine: Machine, linear: Linear, buffered: int, positions: int) -> int:
@@ -195,15 +219,17 @@ def _shape(op: Operator, form: Format) -> tuple[int, int]:
     return chunks(outer, form.operand), inner
 
 
-def _spread(tiles: int, inner: int, vectors: int, width: int) -> Linear:
+def _spread(tiles: int, inner: int, vectors: int, width: int, splits: int | None = None) -> Linear:
     """As few units as leave each at most ``vectors`` weight vectors (as far as splitting goes)."""
-    if inner <= vectors:
-        rounds = -(-tiles // -(-tiles // (vectors // inner)))
-        return Linear(tiles, inner, -(-tiles // rounds), 1, width)
-    splits = 1
-    while splits < MOST_SPLITS and inner > vectors * splits and splits * 2 <= -(-inner // width):
-        splits *= 2
-    return Linear(tiles, inner, tiles, splits, width)
+    if splits is None:
+        splits = 1
+        while splits < MOST_SPLITS and inner > vectors * splits and splits * 2 <= -(-inner // width):
+            splits *= 2
+    part = Linear(tiles, inner, 1, splits, width).part
+    # Of about as many rounds, those that leave least of the last one empty.
+    most = min(tiles, max(1, vectors // part))
+    rounds = min(range(most, (most - 1) // 2, -1), key=lambda r: -(-tiles // r) * r)
+    return Linear(tiles, inner, -(-tiles // rounds), splits, width)
 
 
 def _spread_attention(region: Region, machine: Machine, form: Format, batch: int, result: Allocation) -> None:
@@ -246,7 +272,8 @@ def _fixed(
     for tensor in region.inputs:
         yield 0, pmus(row_bytes(tensor.width, "f32") * positions)
     for loop in region.loops:
-        yield 0, pmus(row_bytes(loop.carried.width, "f32") * positions)
+        if loop.carried is not None:
+            yield 0, pmus(row_bytes(loop.carried.width, "f32") * positions)
     for op in region.operators:
         row = row_bytes(op.output.width, "f32") * positions
         if op.attention is not None:

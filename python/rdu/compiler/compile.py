@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 
-from rdu.compiler.allocate import Allocation, allocate, granule_bytes, whole
+from rdu.compiler.allocate import Allocation, Placed, allocate, granule_bytes, whole
 from rdu.compiler.cache import cache_layout
 from rdu.compiler.formats import FORMATS, Format, row_bytes
 from rdu.compiler.fuse import Region, fuse, merged
 from rdu.compiler.lower import Kernel, lower
+from rdu.compiler.shard import shard
 from rdu.compiler.weights import fill
 from rdu.errors import CompileError
-from rdu.graph import Graph, Operator
+from rdu.graph import Graph
 from rdu.machine import Machine
-from rdu.program import Boundary, Cache, Program, Reporter, Site
+from rdu.program import Boundary, Cache, Image, Program, Reporter, Site
 
 
 def compile_graph(
@@ -28,21 +28,27 @@ def compile_graph(
     batch: int = 1,
     context: int = 4096,
     block: int | None = None,
+    values: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
     reporter: Reporter | None = None,
 ) -> Program:
-    """Map ``graph`` onto ``machine`` and load its weights; see `rdu.compile`."""
+    """Map ``graph`` onto ``machine`` and load its weights; see `rdu.compile`.
+
+    Without ``values`` no weight is read: the program can be timed, also with a batch of sequences, and on one of
+    several sockets that work alike.
+    """
     if dtype not in FORMATS:
         raise CompileError(f"dtype is {dtype!r}; choose one of {', '.join(FORMATS)}")
-    if batch != 1:
+    if values and batch != 1:
         raise CompileError(f"batch is {batch}; only batch=1 is available yet")
-    if machine.sockets != 1:
+    if values and machine.sockets != 1:
         raise CompileError(f"machine {machine.name!r} has {machine.sockets} sockets; only one is available yet")
     block = machine.mapping.prefill_block if block is None else block
-    for name, value in (("context", context), ("block", block)):
+    for name, value in (("context", context), ("block", block), ("batch", batch)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise CompileError(f"{name} is {value!r}; it must be a whole number of at least 1")
-    form, block = FORMATS[dtype], min(block, context)
+    graph = shard(graph, machine.sockets)
+    form, block = FORMATS[dtype], min(block, context) if values else batch
     granule = granule_bytes(machine)
     regions = fuse(graph, fusion)
     # What one kernel can do in one call, if all of it has the same positions.
@@ -52,10 +58,10 @@ def compile_graph(
     kernels = [numbers.setdefault(region if joint else region.signature, len(numbers)) for region in regions]
     firsts = [regions[kernels.index(number)] for number in range(len(numbers))]
     if joint is None:
-        allocations = [allocate(region, machine, form, block, context) for region in firsts]
+        allocations = [allocate(region, machine, form, block, context, batch) for region in firsts]
     else:
         # Same spread, same addresses.
-        allocations = [allocate(joint, machine, form, block, context)] * len(firsts)
+        allocations = [allocate(joint, machine, form, block, context, batch)] * len(firsts)
 
     space = _Space(machine, granule)
     if joint is None:
@@ -102,24 +108,22 @@ def compile_graph(
             context=context,
             rotated=rotated,
             name=names[index],
+            batch=batch,
+            planned=values,
         )
 
-    for index, region in enumerate(firsts):
-        # The widest and the narrowest call must fit before weights are read.
-        for positions in sorted({1, block}):
-            lower_one(index, positions, (positions,) * len(region.inputs))
-    image = fill(
-        [
+    image = Image()
+    if values:
+        for index, region in enumerate(firsts):
+            # The widest and the narrowest call must fit before weights are read.
+            for positions in sorted({1, block}):
+                lower_one(index, positions, (positions,) * len(region.inputs))
+        placed = [
             entry
             for region, kernel, base in zip(regions, kernels, weight_bases, strict=True)
             for entry in _placed(region, firsts[kernel], allocations[kernel], base)
-        ],
-        graph.table,
-        turns[0] if turns else 0,
-        context,
-        form,
-        progress,
-    )
+        ]
+        image = fill(placed, graph.table, turns[0] if turns else 0, context, form, progress)
     return Program(
         graph=graph,
         machine=machine,
@@ -136,6 +140,7 @@ def compile_graph(
         state_bytes=space.end - weight_bytes,
         image=image,
         lower=lower_one,
+        values=values,
         reporter=reporter,
     )
 
@@ -164,29 +169,17 @@ class _Space:
             )
 
 
-@dataclass(frozen=True)
-class _Placed:
-    """The operators of one layer, and where its weights lie: what `fill` reads of a region and of an allocation."""
-
-    operators: tuple[Operator, ...]
-    weight_offsets: dict[tuple[str, int], int]
-    weight_bytes: int
-
-
-def _placed(
-    region: Region, first: Region, allocation: Allocation, base: int
-) -> Iterator[tuple[_Placed, _Placed, int]]:
+def _placed(region: Region, first: Region, allocation: Allocation, base: int) -> Iterator[Placed]:
     """Each layer of each stretch; ``first`` is the region whose operators the allocation names."""
     for stretch, model in zip(region.stretches, first.stretches, strict=True):
-        mine = allocation.offsets_of(model)
-        if not mine:
+        offsets = tuple(allocation.offsets_of(model).values())
+        if not offsets:
             continue
-        start = min(mine.values())
+        start = min(offsets)
         size = allocation.layer_bytes[start]
-        relative = {key: offset - start for key, offset in mine.items()}
+        relative = tuple(offset - start for offset in offsets)
         for layer, body in enumerate(stretch.bodies):
-            placed = _Placed(body, relative, size)
-            yield placed, placed, base + start + layer * size
+            yield Placed(body, relative, size, base + start + layer * size)
 
 
 def _boundaries(graph: Graph, regions: list[Region], block: int, space: _Space) -> dict[str, Boundary]:

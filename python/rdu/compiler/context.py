@@ -144,7 +144,9 @@ class Lowering:
         key = (id(tensor), element)
         if key not in self.tensors:
             x = self.tensors[id(tensor), "f32"]
-            self.netlist.plan.append({"op": "map", "function": "copy", "inputs": [x], "out": self.made(tensor, element)})
+            self.netlist.plan.append(
+                {"op": "map", "function": "copy", "inputs": [x], "out": self.made(tensor, element)}
+            )
         return self.tensors[key]
 
     def enter(self, stretch: Stretch, layer: int = 0) -> None:

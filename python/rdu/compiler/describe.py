@@ -72,15 +72,17 @@ def _ends(count: int) -> _Ends:
 
 def _fans(stream: Stream, sockets: int) -> tuple[int, int]:
     """How many members leave each source, and arrive at each target."""
-    if stream.peers:
-        return sockets - 1, sockets - 1
+    if stream.peers is not None:
+        return (sockets - 1, sockets - 1) if stream.peers == "all" else (1, 1)
     m, n = stream.source.copies, stream.target.copies
     return max(1, n // m), max(1, m // n)
 
 
 def _members(stream: Stream, sockets: int) -> list[tuple[tuple[int, int, int], tuple[int, int, int]]]:
     """(socket, copy, which of its fan) at both ends of every member."""
-    if stream.peers:
+    if stream.peers == "next":
+        return [((i, 0, 0), ((i + 1) % sockets, 0, 0)) for i in range(sockets)]
+    if stream.peers == "all":
         pairs = [(i, j) for i in range(sockets) for j in range(sockets) if i != j]
         return [((i, 0, j - (j > i)), (j, 0, i - (i > j))) for i, j in pairs]
     out_fan, in_fan = _fans(stream, sockets)
@@ -99,7 +101,7 @@ def _phase(phase: Json, inputs: _Ends, outputs: _Ends) -> Json:
 
 
 def _unit(net: Netlist, unit: Unit, name: str, phases: list[Json], tier: int = 0) -> Json:
-    found = {"name": name, "phases": phases, "nest": _resolved(net, unit.nest)}
+    found: Json = {"name": name, "phases": phases, "nest": _resolved(net, unit.nest)}
     if unit.port:
         found["port"] = unit.port | {"tier": unit.port["tier"] + tier}
     return found

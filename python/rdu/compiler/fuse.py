@@ -65,7 +65,9 @@ class Region:
                 number[id(stretch.result)] = len(number)
         return (
             tuple(tensor.width for tensor in self.inputs),
-            tuple((stretch.layers, tuple(_alike(op, number) for op in stretch.operators)) for stretch in self.stretches),
+            tuple(
+                (stretch.layers, tuple(_alike(op, number) for op in stretch.operators)) for stretch in self.stretches
+            ),
             tuple(number[id(tensor)] for tensor in self.outputs),
         )
 
@@ -85,8 +87,8 @@ def _alike(op: Operator, number: dict[int, int]) -> Hashable:
 def fuse(graph: Graph, level: str) -> list[Region]:
     """Regions in the order of their calls.
 
-    ``op`` makes every operator a region; ``layer`` every stretch of operators of one block; ``loop`` makes one region of
-    blocks that follow each other and are alike.
+    ``op`` makes every operator a region; ``layer`` every stretch of operators of one block; ``loop`` makes one region
+    of blocks that follow each other and are alike.
     """
     if level not in LEVELS:
         raise CompileError(f"fusion is {level!r}; choose one of {', '.join(LEVELS)}")

@@ -40,13 +40,24 @@ def issue_loads(low: Lowering, stretches: list[tuple[int, list[Load]]]) -> None:
 
 
 def _connect(low: Lowering, unit: Unit, load: Load) -> list[int]:
-    produce = []
+    produce: list[int] = []
     for target, into, depth in load.taps:
         # A granule comes whole, and what it is dealt in must fit beside it.
         room = max(depth, low.granule + target.links) if load.buffer else max(depth, load.tokens)
         stream = low.netlist.connect(unit, target, load.element, room, input=into, buffer=load.buffer)
+        if not produce:
+            rows = _rows(low, load)
+            each = load.granules // rows if isinstance(load.granules, int) else 1
+            stream.moved = (load.tokens // rows, each)
         produce.append(stream.output)
     return produce
+
+
+def _rows(low: Lowering, load: Load) -> int:
+    """Rows chosen by an index come one by one, each in whole granules; everything else is one row."""
+    if not load.indexed_bytes or not isinstance(load.granules, int):
+        return 1
+    return load.granules // (load.indexed_bytes // low.granule_bytes)
 
 
 def _pattern(low: Lowering, load: Load, layer: int) -> Json:
@@ -81,8 +92,7 @@ def _fire(low: Lowering, unit: Unit, load: Load, ends: list[int], pattern: int, 
     if not isinstance(load.granules, int):
         fire(load.granules, low.granule)
         return
-    # Rows chosen by an index come one by one, each in whole granules.
-    rows = load.granules // (load.indexed_bytes // low.granule_bytes) if load.indexed_bytes else 1
+    rows = _rows(low, load)
     with unit.loop(rows):
         full, rest = divmod(load.tokens // rows, low.granule)
         fire(full, low.granule)

@@ -97,7 +97,17 @@ def lower(
     net = Netlist(name, positions, machine.network.fifo_vectors, link_cycles)
     elements = _elements(region, form)
     low = Lowering(
-        net, machine, form, allocation, context, elements, rotated, region.operators, region.stretches[0], batch
+        net,
+        machine,
+        form,
+        allocation,
+        context,
+        elements,
+        rotated,
+        region.operators,
+        region.stretches[0],
+        batch,
+        machine.sockets,
     )
     loads: list[tuple[int, list[Load]]] = []
     for at, tensor in enumerate(region.inputs):

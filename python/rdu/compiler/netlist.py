@@ -1,9 +1,9 @@
 """The units and streams of one kernel, while it is being mapped: what place and route work on, and lower writes out.
 
-A unit may stand for a *bundle*: ``copies`` identical units that move in lockstep, because nest, latencies, capacities and
-traffic are the same for all. A stream between bundles stands for as many streams: side by side between bundles of one
-size; from one unit (or each of a few) to all members of a larger bundle; from all members of a bundle into one unit,
-which takes from all of them in the same firing.
+A unit may stand for a *bundle*: ``copies`` identical units that move in lockstep, because nest, latencies, capacities
+and traffic are the same for all. A stream between bundles stands for as many streams: side by side between bundles of
+one size; from one unit (or each of a few) to all members of a larger bundle; from all members of a bundle into one
+unit, which takes from all of them in the same firing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from rdu.compiler.formats import Element
 
 Json = dict[str, Any]
 Tiles = npt.NDArray[np.int_]
+Peers = Literal["all", "next"]
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,11 @@ class Unit:
 
 @dataclass(eq=False)
 class Stream:
-    """One token stream, or as many as the bundles at its ends need. ``depth`` is the capacity asked for; the route may
-    add what its switches hold. ``peers``: from socket to socket.
+    """One token stream, or as many as the bundles at its ends need.
+
+    ``depth`` is the capacity asked for; the route may add what its switches hold. ``peers``: to all other sockets, or
+    to the next. ``moved``: tokens of a load, and the transfers that bring so many (none where another stream of the
+    same load counts them).
     """
 
     source: Unit
@@ -150,7 +154,8 @@ class Stream:
     element: Element
     depth: int
     buffer: bool = False
-    peers: bool = False
+    peers: Peers | None = None
+    moved: tuple[int, int] | None = None
     latency: int = 1
     credit: int = 1
     capacity: int = 0
@@ -226,7 +231,7 @@ class Netlist:
         *,
         input: int | None = None,
         buffer: bool = False,
-        peers: bool = False,
+        peers: Peers | None = None,
     ) -> Stream:
         """Join a fresh output of ``source`` to an input of ``target`` (a fresh one if none is given)."""
         into = target.new_input() if input is None else input

@@ -21,7 +21,7 @@ def route(netlist: Netlist, machine: Machine) -> None:
     peer_cycles = machine.cycles(machine.p2p.latency_ns)
     for stream in netlist.streams:
         hops, dies = longest(stream, per_die)
-        crossing = dies * die_cycles + stream.peers * peer_cycles
+        crossing = dies * die_cycles + (peer_cycles if stream.peers else 0)
         stream.latency = max(1, hops * machine.network.hop_cycles + crossing)
         stream.credit = hops * machine.network.credit_hop_cycles + crossing
         stream.capacity = stream.depth + VECTORS_PER_HOP * hops

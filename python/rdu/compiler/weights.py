@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from rdu.compiler.allocate import Allocation
+from rdu.compiler.allocate import Placed
 from rdu.compiler.formats import Format, row_bytes
-from rdu.compiler.fuse import Region
 from rdu.errors import CompileError
 from rdu.graph import Array, Weight
 from rdu.program import Image
@@ -17,7 +16,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def fill(
-    placed: Iterable[tuple[Region, Allocation, int]],
+    placed: Iterable[Placed],
     table: Weight | None,
     table_base: int,
     context: int,
@@ -29,26 +28,24 @@ def fill(
     ``progress`` is called with ("weights", bytes done, bytes in all).
     """
     image = Image()
-    regions = list(placed)
-    total = sum(allocation.weight_bytes for _, allocation, _ in regions)
+    layers = list(placed)
+    total = sum(layer.weight_bytes for layer in layers)
     done = 0
-    for region, allocation, base in regions:
-        if allocation.weight_bytes == 0:
-            continue
-        image.reserve(base, allocation.weight_bytes)
+    for layer in layers:
+        image.reserve(layer.base, layer.weight_bytes)
         # Blocks that share a kernel share its offsets; weights follow the operators in order.
-        offsets = iter(allocation.weight_offsets.values())
-        for op in region.operators:
+        offsets = iter(layer.offsets)
+        for op in layer.operators:
             for weight in op.weights:
                 if weight is None:
                     continue
-                address = base + next(offsets)
+                address = layer.base + next(offsets)
                 values = _values(weight)
                 if op.kind == "linear" and values.ndim == 2:
                     image.put_tiles(address, values, form.operand)
                 else:
                     image.put_rows(address, np.atleast_2d(values), form.operand)
-        done += allocation.weight_bytes
+        done += layer.weight_bytes
         if progress is not None:
             progress("weights", done, total)
     if table is not None:

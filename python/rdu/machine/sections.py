@@ -135,8 +135,15 @@ class P2p:
     """Socket to socket."""
 
     ports: Annotated[int, Number("ports", "links of a socket", maximum=1024, engine=False)]
-    gbps: Annotated[float, Number("GB/s", "all ports, each direction", minimum=0.001, maximum=MAX_GBPS, engine=False)]
-    latency_ns: Annotated[float, Number("ns", "tile to tile", minimum=0, maximum=MAX_NS, engine=False)]
+    gbps: Annotated[float, Number("GB/s", "all ports, each direction", minimum=0.001, maximum=MAX_GBPS)]
+    latency_ns: Annotated[float, Number("ns", "tile to tile", minimum=0, maximum=MAX_NS)]
+    all_reduce: Annotated[
+        str,
+        Word(
+            ("exchange", "scatter", "ring"),
+            "sums over sockets: each sends all to all; each adds and returns its share; from neighbour to neighbour",
+        ),
+    ]
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,7 @@ class DieToDie:
     """Between the dies of a socket."""
 
     gbps: Annotated[float, Number("GB/s", "each direction", minimum=0.001, maximum=MAX_GBPS, engine=False)]
-    latency_ns: Annotated[float, Number("ns", "added to a route", minimum=0, maximum=MAX_NS, engine=False)]
+    latency_ns: Annotated[float, Number("ns", "added to a route", minimum=0, maximum=MAX_NS)]
 
 
 @dataclass(frozen=True)

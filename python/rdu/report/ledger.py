@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from rdu.compiler.formats import VECTOR_BYTES
 from rdu.errors import LedgerError
 from rdu.report.roofline import Peaks
 from rdu.report.tally import STATES, Tally
-from rdu.report.traffic import Moved
+from rdu.report.traffic import Moved, transfer_bytes
 
 if TYPE_CHECKING:
     from rdu.run import Run
@@ -65,10 +64,13 @@ def _kernel(ledger: Ledger, tally: Tally, rows: list[Moved], peak: Peaks) -> Non
         ledger.equal(
             f"{name}: states of unit {unit.name!r} and elapsed cycles", sum(row[: len(STATES)]), tally.run_cycles
         )
-    ledger.equal(f"{name}: firings of units and of the kernel", sum(row[-1] for row in tally.unit_rows), tally.firings)
+    firings = sum(unit.copies * row[-1] for unit, row in zip(tally.units, tally.unit_rows, strict=True))
+    ledger.equal(f"{name}: firings of units and of the kernel", firings, tally.firings)
     for tier, (read, written) in enumerate(tally.traffic):
-        loaded = VECTOR_BYTES * sum(row[-1] for _, row in tally.ports(write=False, tier=tier))
-        stored = VECTOR_BYTES * sum(row[-1] for _, row in tally.ports(write=True, tier=tier))
+        loaded, stored = (
+            sum(transfer_bytes(unit) * row[-1] for unit, row in tally.ports(write=write, tier=tier))
+            for write in (False, True)
+        )
         ledger.equal(f"{name}: bytes of load units and read from {TIERS[tier]}", loaded, read)
         ledger.equal(f"{name}: bytes of store units and written to {TIERS[tier]}", stored, written)
         # The roofline, memory side: no less time than the bytes take at peak; reads are all done when draining begins.

@@ -37,15 +37,16 @@ class Split:
 
 def splits(tally: Tally) -> list[Split]:
     """One row per operator and role, in the order of the kernel's units; the time of kernel calls counts as idle."""
-    groups: dict[tuple[str, str], list[tuple[int, ...]]] = {}
+    groups: dict[tuple[str, str], list[tuple[int, tuple[int, ...]]]] = {}
     for unit, row in zip(tally.units, tally.unit_rows, strict=True):
-        groups.setdefault((unit.operator, unit.role), []).append(row)
+        groups.setdefault((unit.operator, unit.role), []).append((unit.copies, row))
     found = []
     for (operator, role), rows in groups.items():
-        sums = [sum(column) for column in zip(*rows, strict=True)]
+        units = sum(copies for copies, _ in rows)
+        sums = [sum(column) for column in zip(*([copies * n for n in row] for copies, row in rows), strict=True)]
         firings = sums.pop()
-        sums[STATES.index("idle")] += len(rows) * tally.call_cycles
-        found.append(Split(tally.number, operator, role, len(rows), firings, tuple(sums)))
+        sums[STATES.index("idle")] += units * tally.call_cycles
+        found.append(Split(tally.number, operator, role, units, firings, tuple(sums)))
     return found
 
 

@@ -27,8 +27,8 @@ class Tally:
     traffic : (bytes read, bytes written) of each tier: 0 is HBM, 1 is DDR
     memory : for each tier, ticks of its data buses by what they did, summed over the buses: ``busy`` and the causes of
         `rdu.memory.IDLE_CAUSES`; and the bursts' bytes, ``row_hits`` and ``row_misses``
-    unit_rows : for each unit, cycles by state in the order of `STATES`, and firings
-    stream_rows : for each stream, tokens and the most slots taken at any time
+    unit_rows : for each unit, cycles by state in the order of `STATES`, and firings; of a bundle, those of each copy
+    stream_rows : for each stream, tokens and the most slots taken at any time; of a bundle, those of each member
     """
 
     number: int
@@ -55,12 +55,12 @@ class Tally:
     @property
     def pcus(self) -> int:
         """PCUs that the kernel takes."""
-        return sum(unit.pcus for unit in self.units)
+        return sum(unit.copies * unit.pcus for unit in self.units)
 
     @property
     def pmus(self) -> int:
         """PMUs that the kernel takes."""
-        return sum(unit.pmus for unit in self.units)
+        return sum(unit.copies * unit.pmus for unit in self.units)
 
     @property
     def agcus(self) -> int:
@@ -73,13 +73,14 @@ class Tally:
         found = 0
         for stream, (tokens, _) in zip(self.streams, self.stream_rows, strict=True):
             if stream.input in OPERAND_INPUTS.get(stream.target.role, ()):
-                found += tokens * stream.target.macs
+                found += tokens * stream.target.macs * stream.target.copies
         return found
 
     @property
     def high_water_bytes(self) -> int:
         """Bytes of the most slots ever taken, summed over the streams (they need not have peaked together)."""
-        return VECTOR_BYTES * sum(most for _, most in self.stream_rows)
+        rows = zip(self.streams, self.stream_rows, strict=True)
+        return VECTOR_BYTES * sum(stream.copies * most for stream, (_, most) in rows)
 
     def ports(self, *, write: bool, tier: int = 0) -> Iterator[tuple[Unit, tuple[int, ...]]]:
         """The units that load from (or store to) a tier, with their rows."""
@@ -109,9 +110,9 @@ def tallies(run: Run) -> list[Tally]:
                 traffic=tuple((read, written) for read, written in totals["traffic"]),
                 memory=tuple(totals["memory"]),
                 arguments=lowered.arguments,
-                units=lowered.units,
+                units=tuple(lowered.units),
                 unit_rows=tuple(tuple(row) for row in totals["units"]),
-                streams=lowered.streams,
+                streams=tuple(lowered.streams),
                 stream_rows=tuple(tuple(row) for row in totals["streams"]),
             )
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rdu.compiler.formats import VECTOR_BYTES
 from rdu.report.tally import Tally
 
 if TYPE_CHECKING:
@@ -39,19 +38,30 @@ class Moved:
 def moved(tally: Tally) -> list[Moved]:
     """Bytes by operator and kind, in the order of the kernel's units.
 
-    Reads: 64 bytes a token on the streams that leave load units, by the operator that takes them. Writes: 64 bytes a
-    firing of a store unit.
+    Reads: the transfers behind the tokens on the streams that leave load units, by the operator that takes them.
+    Writes: a transfer a firing of a store unit. Padding counts: it moves too.
     """
     order = {unit.operator: at for at, unit in reversed(list(enumerate(tally.units)))}
     sums: dict[tuple[str, str], list[int]] = {}
     for stream, (tokens, _) in zip(tally.streams, tally.stream_rows, strict=True):
-        if stream.source.role == "load":
+        if stream.source.role == "load" and stream.moved is not None:
             kind = _kind(stream.source, stream.output, tally.arguments)
-            sums.setdefault((stream.target.operator, kind), [0, 0])[0] += tokens * VECTOR_BYTES
+            each, transfers = stream.moved
+            size = transfer_bytes(stream.source)
+            sums.setdefault((stream.target.operator, kind), [0, 0])[0] += -(-tokens // each) * transfers * size
     for unit, row in (entry for tier in range(len(tally.traffic)) for entry in tally.ports(write=True, tier=tier)):
-        sums.setdefault((unit.operator, _kind(unit, None, tally.arguments)), [0, 0])[1] += row[-1] * VECTOR_BYTES
+        sums.setdefault((unit.operator, _kind(unit, None, tally.arguments)), [0, 0])[1] += row[-1] * transfer_bytes(
+            unit
+        )
     found = [Moved(operator, kind, *both) for (operator, kind), both in sums.items() if any(both)]
     return sorted(found, key=lambda entry: (order[entry.operator], entry.kind))
+
+
+def transfer_bytes(unit: Unit) -> int:
+    """Bytes of each transfer of a load or store unit."""
+    assert unit.port is not None
+    size: int = unit.port["patterns"][0]["bytes"]
+    return size
 
 
 def _kind(unit: Unit, output: int | None, arguments: tuple[str, ...]) -> str:

@@ -1,8 +1,9 @@
 """How each operator becomes units and streams, and the same step for the blocked plan. One file per operator."""
 
-from rdu.compiler.operators import attention, linear, maps, norm, rows
+from rdu.compiler.operators import all_reduce, attention, linear, maps, norm, rows
 
 _FILES = {
+    "all_reduce": all_reduce,
     "attention": attention,
     "linear": linear,
     "norm": norm,

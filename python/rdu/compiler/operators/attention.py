@@ -1,8 +1,8 @@
 """Attention: cached and new rows stream past held queries; scores, softmax and weighted sum are units of their own.
 
-For each key-value head: ``dots`` units score key rows, each its own rows; a softmax holds the scores until all are there;
-``mixes`` units add the value rows, each its own vectors. Heads side by side work in lockstep (see `allocate.Attend`).
-New rows of k and v go to these units on chip, and to the cache in memory.
+For each key-value head: ``dots`` units score key rows, each its own rows; a softmax holds the scores until all are
+there; ``mixes`` units add the value rows, each its own vectors. Heads side by side work in lockstep (see
+`allocate.Attend`). New rows of k and v go to these units on chip, and to the cache in memory.
 """
 
 from __future__ import annotations
@@ -47,9 +47,7 @@ def lower(op: Operator, low: Lowering) -> None:
         "positions": p,
         "dots": shape.dots,
     }
-    dot = net.unit(
-        f"{name}.dot", name, "dot", dot_op, copies=shape.units * shape.dots, pcus=1, pmus=1, macs=macs
-    )
+    dot = net.unit(f"{name}.dot", name, "dot", dot_op, copies=shape.units * shape.dots, pcus=1, pmus=1, macs=macs)
     dot.variants = tuple({"at": at} for _ in range(shape.units) for at in range(shape.dots))
     softmax_op = {"op": "softmax", "rows": rows, "positions": p, "past": past, "dots": shape.dots, "out": form.operand}
     softmax = net.unit(f"{name}.softmax", name, "softmax", softmax_op, copies=shape.units, pcus=1)
@@ -63,9 +61,7 @@ def lower(op: Operator, low: Lowering) -> None:
         "dots": shape.dots,
         "element": form.operand,
     }
-    mix = net.unit(
-        f"{name}.mix", name, "mix", mix_op, copies=shape.units * shape.mixes, pcus=1, pmus=1, macs=macs
-    )
+    mix = net.unit(f"{name}.mix", name, "mix", mix_op, copies=shape.units * shape.mixes, pcus=1, pmus=1, macs=macs)
     flatten = net.unit(f"{name}.flatten", name, "align", _flatten_op(op, low, a), pcus=1)
     flatten.pmus = low.pmus(low.positions * op.output.width * 4)
 
@@ -98,9 +94,7 @@ def lower(op: Operator, low: Lowering) -> None:
     low.emit(low.publish(op.output, flatten, low.element(op)))
 
 
-def _align(
-    op: Operator, low: Lowering, which: str, x: Tensor, group: int, mixes: int, turns: Load | None
-) -> Unit:
+def _align(op: Operator, low: Lowering, which: str, x: Tensor, group: int, mixes: int, turns: Load | None) -> Unit:
     """Flat to heads, rotated by the position table (input 1)."""
     a = op.attention
     assert a is not None
@@ -291,9 +285,7 @@ def plan(op: Operator, low: Lowering) -> None:
             }
         )
     for which in "kv":
-        net.plan.append(
-            {"op": "append", "x": made[which], "cache": address(f"{which}.write"), "head_dim": a.head_dim}
-        )
+        net.plan.append({"op": "append", "x": made[which], "cache": address(f"{which}.write"), "head_dim": a.head_dim})
     # Rows leave mix rounded, as its stream is, even where the tensor then goes on in fp32.
     rounded = low.scratch(op.output.width, operand)
     net.plan.append(

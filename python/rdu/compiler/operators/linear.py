@@ -1,4 +1,4 @@
-"""A linear operator: weights stream from memory through a PMU buffer, dealt to macs; a gather joins and adds their sums.
+"""A linear operator: weights stream from memory through PMUs, dealt to macs; a gather joins and adds their sums.
 
 All macs work in lockstep: a firing of the buffer deals one vector to each of them.
 """
