@@ -14,7 +14,7 @@ from rdu.machine import Machine
 
 # A sum is split over at most this many units: three levels of a PCU's reduction tree.
 MOST_SPLITS = 8
-# Attention gets at most this part of the PCUs: it waits for memory as the linear operators do, with far fewer bytes.
+# Attention gets at most this part of the PCUs and PMUs: it waits for memory as the linear operators do, but moves less.
 ATTENTION_SHARE = 4
 
 
@@ -223,7 +223,7 @@ def _spread(tiles: int, inner: int, vectors: int, width: int, splits: int | None
     """As few units as leave each at most ``vectors`` weight vectors (as far as splitting goes)."""
     if splits is None:
         splits = 1
-        while splits < MOST_SPLITS and inner > vectors * splits and splits * 2 <= -(-inner // width):
+        while splits < MOST_SPLITS and inner > vectors * splits and _divides(-(-inner // width), splits * 2):
             splits *= 2
     part = Linear(tiles, inner, 1, splits, width).part
     # Of about as many rounds, those that leave least of the last one empty.
@@ -232,22 +232,32 @@ def _spread(tiles: int, inner: int, vectors: int, width: int, splits: int | None
     return Linear(tiles, inner, -(-tiles // rounds), splits, width)
 
 
+def _divides(chunks_of_sum: int, parts: int) -> bool:
+    """Whether so many parts of a sum are about even: at most an eighth of them would be padding."""
+    return -(-chunks_of_sum // parts) * parts * 8 <= chunks_of_sum * 9
+
+
 def _spread_attention(region: Region, machine: Machine, form: Format, batch: int, result: Allocation) -> None:
     """Heads side by side; then vectors of a value row, then rows of keys, as far as the attention's share goes."""
     operators = [op for op in region.operators if op.attention is not None]
     for op in operators:
         a = op.attention
         assert a is not None
-        most = machine.total_pcus // ATTENTION_SHARE // len(operators)
-        heads, per_head = a.kv_heads * batch, chunks(a.head_dim, form.operand)
-        units = max((n for n in range(1, heads + 1) if heads % n == 0 and 3 * n <= most), default=1)
-        if batch == 1:
-            units = heads
-        mixes = per_head if units * (2 + per_head) <= most else 1
+        heads, per_head, group = a.kv_heads * batch, chunks(a.head_dim, form.operand), a.heads // a.kv_heads
+
+        def fits(units: int, dots: int, mixes: int) -> bool:
+            # Beside each dot and mix stand a PMU of its own and one of its buffer.
+            pcus, pmus = units * (dots + 1 + mixes), units * (2 * dots + 2 * mixes + 1)
+            share = ATTENTION_SHARE * len(operators)
+            return pcus * share <= machine.total_pcus and pmus * share <= machine.total_pmus
+
+        units = heads
+        if batch > 1:
+            units = max((n for n in range(1, heads + 1) if heads % n == 0 and fits(n, 1, 1)), default=1)
+        mixes = per_head if fits(units, 1, per_head) else 1
         # More rows at a time than scores fill a vector of would gain nothing: the softmax takes a vector a cycle.
-        group = a.heads // a.kv_heads
         dots = 1
-        while dots * 2 * group <= lanes("f32") and units * (dots * 2 + 1 + mixes) <= most:
+        while dots * 2 * group <= lanes("f32") and fits(units, dots * 2, mixes):
             dots *= 2
         result.attends[op.name] = Attend(
             heads, units, dots, mixes, per_head, _divisible(units * per_head, result.granule)
