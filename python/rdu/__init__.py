@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rdu.models import pull as pull
     from rdu.program import Program as Program
     from rdu.run import Run as Run
+    from rdu.studies.estimate import estimate as estimate
 
 __all__ = [
     "Builder",
@@ -42,6 +43,7 @@ __all__ = [
     "__version__",
     "compile",
     "errors",
+    "estimate",
     "load",
     "loop",
     "machine",
@@ -62,6 +64,7 @@ _HOMES = {
     "Sram": "memory",
     "TraceWindow": "builder",
     "compile": "api",
+    "estimate": "studies.estimate",
     "load": "api",
     "loop": "builder",
     "machine": "machine",
