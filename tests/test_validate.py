@@ -28,39 +28,48 @@ def row(low: float, high: float) -> Published:
     return Published("x", "work", "config", "metric", "source", low, high)
 
 
+# Rows that take little host time: a test emulates these again; `rdu validate` does all.
+QUICK = ("fft", "step", "l8b-8", "l8b-8-layer", "l8b-16", "hw-launch", *NOT_YET)
+
+
 @pytest.fixture(scope="module")
-def whole() -> Validation:
-    return validate()
+def quick() -> Validation:
+    return validate(QUICK)
 
 
-def test_all_rows_are_there_once_each(whole: Validation) -> None:
-    assert [row.published.id for row in whole.rows] == list(published())
+def test_all_rows_are_there_once_each() -> None:
     assert set(published()) >= ROWS
     # A row is emulated or says why not, and not both.
+    assert set(emulations()) | set(NOT_YET) == set(published())
     assert not set(emulations()) & set(NOT_YET)
 
 
-def test_every_row_has_a_value_or_a_reason(whole: Validation) -> None:
-    for found in whole.rows:
-        assert (found.emulated is None) == bool(found.status == NOT_EMULATED), found
+def test_every_row_has_a_value_or_a_reason(quick: Validation) -> None:
+    for found in quick.rows:
+        assert (found.emulated is None) == (found.status == NOT_EMULATED), found
         assert found.emulated is not None or found.note
         assert len(found.published.source) > 1
 
 
-def test_the_page_is_current(whole: Validation) -> None:
-    written = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
-    assert page(whole) == written, "run: rdu validate --markdown > docs/validation.md"
+def test_the_page_is_current(quick: Validation) -> None:
+    written = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8").splitlines()
+    how = "run: rdu validate --markdown > docs/validation.md"
+    for line in page(quick).splitlines():
+        # Sums over all rows are not those of some.
+        assert line in written or "median error" in line, how
+    listed = [line.split("`")[1] for line in written if line.startswith("| `")]
+    assert listed == list(published()), how
 
 
-def test_the_second_witness(whole: Validation) -> None:
-    errors = [abs(found.error or 0.0) for found in whole.rows if found.published.id.startswith("step-")]
+def test_the_second_witness(quick: Validation) -> None:
+    errors = [abs(found.error or 0.0) for found in quick.rows if found.published.id.startswith("step-")]
     assert len(errors) == 8
     assert sum(errors) / 8 < 0.05
     assert max(errors) < 0.10
 
 
-def test_traffic_of_the_fft_to_the_digit(whole: Validation) -> None:
-    found = {row.published.id: row for row in whole.rows}
+def test_traffic_of_the_fft_to_the_digit(quick: Validation) -> None:
+    found = {row.published.id: row for row in quick.rows}
     for name in ("fft-none", "fft-part"):
         assert found[name].emulated == pytest.approx(found[name].published.low, abs=0.05)
     assert found["fft-full"].note.startswith("410.4 ")
@@ -109,12 +118,12 @@ def test_a_row_that_does_not_fit_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["validate", "step", "peak-share", "coe", "--json"]) == 0
+    assert main(["validate", "step", "hw-launch", "coe", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {"id", "published", "emulated", "error"} <= set(found["rows"][0])
     by_id = {row["id"]: row for row in found["rows"]}
     assert by_id["step-64-64"]["published"] == 9700.0
-    assert by_id["peak-share"]["published"] == [0.75, 1.0]
+    assert by_id["hw-launch"]["published"] == [1.4, 8.0]
     assert by_id["coe"]["emulated"] is by_id["coe"]["error"] is None
     assert by_id["coe"]["status"] == "not yet"
     assert found["worst_error"] < 0.1

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
+from rdu.studies.decode_rows import decode_rows
+from rdu.studies.emulated import Emulated
 from rdu.studies.monarch_fft import monarch_fft
 from rdu.studies.published import published
 from rdu.studies.swiglu_layer import swiglu
-
-
-@dataclass(frozen=True)
-class Emulated:
-    """A value in the row's metric, and what there is to say about it."""
-
-    value: float
-    note: str = ""
-
 
 Emulation = Callable[[], Emulated]
 
 # Rows of parts of the machine that are not built yet.
 NOT_YET = {
+    "calls": "prompts are not timed from shapes yet",
     "switch": "copies from DDR to HBM are not emulated yet",
     "switch-8b": "copies from DDR to HBM are not emulated yet",
     "experts": "hosting of many checkpoints is not emulated yet",
@@ -38,6 +31,7 @@ def emulations() -> dict[str, Emulation]:
         "fft-none": partial(_fft, "none"),
         "fft-part": partial(_fft, "part"),
         "fft-full": _fft_full,
+        **decode_rows(),
     }
     for name in published():
         if name.startswith("step-"):

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from statistics import median
+from textwrap import shorten
 
-from rdu.errors import CompileError, RequestError
+from rdu.errors import RduError, RequestError
 from rdu.machine import Entry, machine
 from rdu.studies.emulations import NOT_YET, emulations
 from rdu.studies.published import Published, published
@@ -15,6 +16,8 @@ from rdu.studies.published import Published, published
 EMULATED, NOT_EMULATED, FAILED = "emulated", "not yet", "failed"
 # Machines whose files the rows use.
 MACHINES = ("sn40l", "h100", "step")
+# Characters of an error that a row shows.
+MOST_REASON = 160
 NOT_MODELLED = (
     "What a client sees beside the machine: sampling, tokenizers, the server and the network (the rows of ANL are "
     "measured at the client).",
@@ -129,11 +132,10 @@ def calibrated() -> tuple[tuple[str, Entry], ...]:
 
 
 def _emulate(name: str, row: Published) -> Row:
-    emulation = emulations().get(name)
-    if emulation is None:
-        return Row(row, None, NOT_EMULATED, NOT_YET.get(name, "decoders are not timed from their shapes yet"))
+    if name in NOT_YET:
+        return Row(row, None, NOT_EMULATED, NOT_YET[name])
     try:
-        found = emulation()
-    except CompileError as error:
-        return Row(row, None, FAILED, str(error))
+        found = emulations()[name]()
+    except RduError as error:
+        return Row(row, None, FAILED, shorten(str(error), MOST_REASON, placeholder=" ..."))
     return Row(row, found.value, EMULATED, found.note)

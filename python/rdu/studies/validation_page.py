@@ -15,16 +15,15 @@ ANL is LLM-Inference-Bench of Argonne (arXiv 2411.00136), MICRO the SN40L paper 
 Kernel Looping (arXiv 2410.23668), STeP Streaming Tensor Programs (ASPLOS 2026, arXiv 2511.07776).
 
 """
+COLUMNS = "| id | workload | on | metric | published | emulated | error | |"
 NONE = "–"
 
 
 def page(validation: Validation) -> str:
     """The whole page, as Markdown."""
-    return (
-        HEAD
-        + "\n".join([*_table(validation), "", *_sums(validation), "", *_calibrated(validation), "", *_rest()])
-        + "\n"
-    )
+    rows = [COLUMNS, "|---" * COLUMNS.count(" |") + "|", *map(row_line, validation.rows)]
+    lines = [*rows, "", *_sums(validation), "", *calibrated_lines(validation), "", *_rest()]
+    return HEAD + "\n".join(lines) + "\n"
 
 
 def value_text(value: float | None) -> str:
@@ -49,22 +48,20 @@ def note_text(row: Row) -> str:
     return row.note if row.status == EMULATED else f"*{row.status}*: {row.note}"
 
 
-def _table(validation: Validation) -> list[str]:
-    lines = ["| id | workload | on | metric | published | emulated | error | |", "|---|---|---|---|---|---|---|---|"]
-    for row in validation.rows:
-        wanted = row.published
-        cells = (
-            f"`{wanted.id}`",
-            f"{wanted.workload} ({wanted.source})",
-            wanted.config,
-            wanted.metric,
-            published_text(wanted),
-            value_text(row.emulated),
-            error_text(row.error),
-            note_text(row),
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+def row_line(row: Row) -> str:
+    """A row of the table."""
+    wanted = row.published
+    cells = (
+        f"`{wanted.id}`",
+        f"{wanted.workload} ({wanted.source})",
+        wanted.config,
+        wanted.metric,
+        published_text(wanted),
+        value_text(row.emulated),
+        error_text(row.error),
+        note_text(row),
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _sums(validation: Validation) -> list[str]:
@@ -81,7 +78,8 @@ def _sums(validation: Validation) -> list[str]:
     return lines
 
 
-def _calibrated(validation: Validation) -> list[str]:
+def calibrated_lines(validation: Validation) -> list[str]:
+    """The section on what was fitted."""
     lines = ["## Calibrated constants", ""]
     if not validation.calibrated:
         return [*lines, "None: no number of these machine files was fitted to a published result."]
