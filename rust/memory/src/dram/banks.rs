@@ -2,66 +2,14 @@
 
 use super::command::Kind;
 use super::config::Config;
+use super::layout::Layout;
+pub use super::layout::MOST_BANKS;
 use super::timing::Rules;
 
-/// Banks of a channel, at most; a set of banks is a `u64`.
-pub const MOST_BANKS: usize = 64;
 /// The row of a closed bank.
 pub const CLOSED: u32 = u32::MAX;
 
 type Each<T> = [T; MOST_BANKS];
-
-/// Which bank is where; banks count pseudo channel, rank, bank group, bank, the last fastest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout {
-    pub banks: usize,
-    pub groups: usize,
-    pub ranks: usize,
-    /// Sets of banks that share activate windows and refresh: ranks, or pseudo channels if ranks are stacked.
-    pub units: usize,
-    pub pseudo_channels: usize,
-    pub group_of: Each<u8>,
-    pub rank_of: Each<u8>,
-    pub unit_of: Each<u8>,
-    pub pseudo_channel_of: Each<u8>,
-    pub unit_banks: Each<u64>,
-    pub pseudo_channel_banks: Each<u64>,
-}
-
-impl Layout {
-    pub fn new(config: &Config) -> Self {
-        let o = &config.organisation;
-        let (pcs, ranks, groups, each) =
-            (o.pseudo_channels as usize, o.ranks as usize, o.bank_groups as usize, o.banks as usize);
-        let banks = (pcs * ranks * groups * each).min(MOST_BANKS);
-        let mut layout = Layout {
-            banks,
-            groups: pcs * ranks * groups,
-            ranks: pcs * ranks,
-            units: if o.ranks_stacked { pcs } else { pcs * ranks },
-            pseudo_channels: pcs,
-            group_of: [0; MOST_BANKS],
-            rank_of: [0; MOST_BANKS],
-            unit_of: [0; MOST_BANKS],
-            pseudo_channel_of: [0; MOST_BANKS],
-            unit_banks: [0; MOST_BANKS],
-            pseudo_channel_banks: [0; MOST_BANKS],
-        };
-        for bank in 0..banks {
-            let group = bank / each;
-            let rank = group / groups;
-            let pc = rank / ranks;
-            let unit = if o.ranks_stacked { pc } else { rank };
-            layout.group_of[bank] = group as u8;
-            layout.rank_of[bank] = rank as u8;
-            layout.unit_of[bank] = unit as u8;
-            layout.pseudo_channel_of[bank] = pc as u8;
-            layout.unit_banks[unit] |= 1 << bank;
-            layout.pseudo_channel_banks[pc] |= 1 << bank;
-        }
-        layout
-    }
-}
 
 /// The state of all banks of a channel.
 #[derive(Clone, Debug)]
@@ -75,10 +23,14 @@ pub struct Banks {
     pub act_ok: Each<u64>,
     pub pre_ok: Each<u64>,
     pub refpb_ok: Each<u64>,
-    pub column_ok: [Each<u64>; 2],
+    /// Banks whose `act_ok`, or `pre_ok`, may not have come; asking clears those whose has.
+    act_late: u64,
+    pre_late: u64,
+    /// By kind of the column command, as below.
+    pub column_ok: Each<[u64; 2]>,
     pub group_act_ok: Each<u64>,
-    pub group_column_ok: [Each<u64>; 2],
-    pub rank_column_ok: [Each<u64>; 2],
+    pub group_column_ok: Each<[u64; 2]>,
+    pub rank_column_ok: Each<[u64; 2]>,
     pub unit_act_ok: Each<u64>,
     pub unit_pre_ok: Each<u64>,
     pub unit_preab_ok: Each<u64>,
@@ -105,10 +57,12 @@ impl Banks {
             act_ok: zero,
             pre_ok: zero,
             refpb_ok: zero,
-            column_ok: [zero; 2],
+            act_late: 0,
+            pre_late: 0,
+            column_ok: [[0; 2]; MOST_BANKS],
             group_act_ok: zero,
-            group_column_ok: [zero; 2],
-            rank_column_ok: [zero; 2],
+            group_column_ok: [[0; 2]; MOST_BANKS],
+            rank_column_ok: [[0; 2]; MOST_BANKS],
             unit_act_ok: zero,
             unit_pre_ok: zero,
             unit_preab_ok: zero,
@@ -125,25 +79,34 @@ impl Banks {
 
     #[inline]
     pub fn column_from(&self, kind: Kind, bank: usize) -> u64 {
-        let k = kind as usize;
-        let bank = bank % MOST_BANKS;
-        let group = self.layout.group_of[bank] as usize % MOST_BANKS;
-        let rank = self.layout.rank_of[bank] as usize % MOST_BANKS;
-        self.column_ok[k][bank].max(self.group_column_ok[k][group]).max(self.rank_column_ok[k][rank])
+        let (k, place) = (kind as usize, self.layout.of(bank));
+        let ok = self.column_ok[bank % MOST_BANKS][k].max(self.group_column_ok[place.group()][k]);
+        ok.max(self.rank_column_ok[place.rank()][k])
     }
 
     #[inline]
     pub fn activate_from(&self, bank: usize) -> u64 {
-        let bank = bank % MOST_BANKS;
-        let group = self.layout.group_of[bank] as usize % MOST_BANKS;
-        let unit = self.layout.unit_of[bank] as usize % MOST_BANKS;
-        self.act_ok[bank].max(self.group_act_ok[group]).max(self.unit_act_ok[unit])
+        let place = self.layout.of(bank);
+        self.act_ok[bank % MOST_BANKS].max(self.group_act_ok[place.group()]).max(self.unit_act_ok[place.unit()])
     }
 
     #[inline]
     pub fn precharge_from(&self, bank: usize) -> u64 {
-        let bank = bank % MOST_BANKS;
-        self.pre_ok[bank].max(self.unit_pre_ok[self.layout.unit_of[bank] as usize % MOST_BANKS])
+        self.pre_ok[bank % MOST_BANKS].max(self.unit_pre_ok[self.layout.of(bank).unit()])
+    }
+
+    /// Those of `banks` whose own row cycle lets them open at `tick`, and when the next of the others may.
+    #[inline]
+    pub fn may_activate(&mut self, tick: u64, banks: u64) -> (u64, u64) {
+        let next = settle(&mut self.act_late, &self.act_ok, tick, banks);
+        (banks & !self.act_late, next)
+    }
+
+    /// The same for closing.
+    #[inline]
+    pub fn may_precharge(&mut self, tick: u64, banks: u64) -> (u64, u64) {
+        let next = settle(&mut self.pre_late, &self.pre_ok, tick, banks);
+        (banks & !self.pre_late, next)
     }
 
     pub fn precharge_all_from(&self, unit: usize) -> u64 {
@@ -151,7 +114,7 @@ impl Banks {
     }
 
     pub fn refresh_bank_from(&self, bank: usize) -> u64 {
-        let unit = self.layout.unit_of[bank] as usize;
+        let unit = self.layout.of(bank).unit();
         self.refpb_ok[bank].max(self.unit_refpb_ok[unit])
     }
 
@@ -159,12 +122,12 @@ impl Banks {
     #[inline]
     pub fn rank_column_from(&self, kind: Kind, pseudo_channel: usize) -> u64 {
         if self.ranks_each == 1 {
-            return self.rank_column_ok[kind as usize][pseudo_channel % MOST_BANKS];
+            return self.rank_column_ok[pseudo_channel % MOST_BANKS][kind as usize];
         }
         let first = pseudo_channel * self.ranks_each;
-        let mut least = self.rank_column_ok[kind as usize][first % MOST_BANKS];
+        let mut least = self.rank_column_ok[first % MOST_BANKS][kind as usize];
         for rank in first + 1..first + self.ranks_each {
-            least = least.min(self.rank_column_ok[kind as usize][rank % MOST_BANKS]);
+            least = least.min(self.rank_column_ok[rank % MOST_BANKS][kind as usize]);
         }
         least
     }
@@ -179,14 +142,15 @@ impl Banks {
     pub fn activate(&mut self, tick: u64, bank: usize, row: u32) {
         let bank = bank % MOST_BANKS;
         let rules = &self.rules;
-        let group = self.layout.group_of[bank] as usize % MOST_BANKS;
-        let unit = self.layout.unit_of[bank] as usize % MOST_BANKS;
+        let place = self.layout.of(bank);
+        let (group, unit) = (place.group(), place.unit());
         self.row[bank] = row;
+        self.act_late |= 1 << bank;
+        self.pre_late |= 1 << bank;
         self.open |= 1 << bank;
         self.act_ok[bank] = tick + rules.act_act_bank;
         self.pre_ok[bank] = self.pre_ok[bank].max(tick + rules.act_pre);
-        self.column_ok[0][bank] = tick + rules.act_column[0];
-        self.column_ok[1][bank] = tick + rules.act_column[1];
+        self.column_ok[bank] = rules.act_column.map(|ticks| tick + ticks);
         self.refpb_ok[bank] = tick + rules.act_ref;
         self.group_act_ok[group] = self.group_act_ok[group].max(tick + rules.act_act_l);
         let turn = self.act_turn[unit] as usize % 4;
@@ -204,7 +168,7 @@ impl Banks {
     pub fn precharge(&mut self, tick: u64, bank: usize) {
         let bank = bank % MOST_BANKS;
         self.close(tick, bank);
-        let unit = self.layout.unit_of[bank] as usize;
+        let unit = self.layout.of(bank).unit();
         self.unit_pre_ok[unit] = self.unit_pre_ok[unit].max(tick + self.rules.pre_pre);
         self.hold_row_bus(tick + self.rules.pre_ticks);
     }
@@ -223,7 +187,8 @@ impl Banks {
 
     /// The bank's row closes by a precharge that starts at `tick`.
     fn close(&mut self, tick: u64, bank: usize) {
-        let unit = self.layout.unit_of[bank] as usize % MOST_BANKS;
+        let unit = self.layout.of(bank).unit();
+        self.act_late |= 1 << bank;
         self.row[bank] = CLOSED;
         self.open &= !(1 << bank);
         self.act_ok[bank] = self.act_ok[bank].max(tick + self.rules.pre_act);
@@ -237,26 +202,17 @@ impl Banks {
         let k = kind as usize;
         let bank = bank % MOST_BANKS;
         let rules = &self.rules;
-        let group = self.layout.group_of[bank] as usize % MOST_BANKS;
-        let rank = self.layout.rank_of[bank] as usize % MOST_BANKS;
-        let unit = self.layout.unit_of[bank] as usize % MOST_BANKS;
-        for next in 0..2 {
-            let ok = &mut self.group_column_ok[next][group];
-            *ok = (*ok).max(tick + rules.column_l[k][next]);
-            let ok = &mut self.rank_column_ok[next][rank];
-            *ok = (*ok).max(tick + rules.column_s[k][next]);
-        }
+        let place = self.layout.of(bank);
+        raise(&mut self.group_column_ok[place.group()], tick, rules.column_l[k]);
+        raise(&mut self.rank_column_ok[place.rank()], tick, rules.column_s[k]);
         if self.ranks_each > 1 {
-            let first = rank - rank % self.ranks_each;
-            for other in first..first + self.ranks_each {
-                if other != rank {
-                    for next in 0..2 {
-                        let ok = &mut self.rank_column_ok[next][other % MOST_BANKS];
-                        *ok = (*ok).max(tick + rules.column_r[k][next]);
-                    }
-                }
+            let first = place.rank() - place.rank() % self.ranks_each;
+            for other in (first..first + self.ranks_each).filter(|&other| other != place.rank()) {
+                raise(&mut self.rank_column_ok[other % MOST_BANKS], tick, rules.column_r[k]);
             }
         }
+        let unit = place.unit();
+        self.pre_late |= 1 << bank;
         let pre = tick + rules.column_pre[k];
         self.pre_ok[bank] = self.pre_ok[bank].max(pre);
         self.unit_preab_ok[unit] = self.unit_preab_ok[unit].max(pre);
@@ -276,7 +232,8 @@ impl Banks {
     }
 
     pub fn refresh_bank(&mut self, tick: u64, bank: usize) {
-        let unit = self.layout.unit_of[bank] as usize;
+        let unit = self.layout.of(bank).unit();
+        self.act_late |= 1 << bank;
         self.act_ok[bank] = self.act_ok[bank].max(tick + self.rules.refpb_act);
         self.unit_act_ok[unit] = self.unit_act_ok[unit].max(tick + self.rules.refpb_act_other);
         self.unit_refpb_ok[unit] = self.unit_refpb_ok[unit].max(tick + self.rules.refpb_refpb);
@@ -291,13 +248,10 @@ impl Banks {
             &self.act_ok[..banks],
             &self.pre_ok[..banks],
             &self.refpb_ok[..banks],
-            &self.column_ok[0][..banks],
-            &self.column_ok[1][..banks],
+            self.column_ok[..banks].as_flattened(),
             &self.group_act_ok[..groups],
-            &self.group_column_ok[0][..groups],
-            &self.group_column_ok[1][..groups],
-            &self.rank_column_ok[0][..ranks],
-            &self.rank_column_ok[1][..ranks],
+            self.group_column_ok[..groups].as_flattened(),
+            self.rank_column_ok[..ranks].as_flattened(),
             &self.unit_act_ok[..units],
             &self.unit_pre_ok[..units],
             &self.unit_preab_ok[..units],
@@ -339,6 +293,28 @@ impl Banks {
             *row += rows;
         }
     }
+}
+
+/// Moves `ok` of both kinds up to `tick` and as many ticks.
+#[inline]
+fn raise(ok: &mut [u64; 2], tick: u64, ticks: [u64; 2]) {
+    *ok = [ok[0].max(tick + ticks[0]), ok[1].max(tick + ticks[1])];
+}
+
+/// Takes from `late` those of `banks` whose time has come, and returns the earliest time of those left.
+#[inline]
+fn settle(late: &mut u64, ok: &Each<u64>, tick: u64, banks: u64) -> u64 {
+    let (mut set, mut next) = (*late & banks, u64::MAX);
+    while set != 0 {
+        let bank = set.trailing_zeros() as usize;
+        set &= set - 1;
+        if ok[bank] <= tick {
+            *late &= !(1 << bank);
+        } else {
+            next = next.min(ok[bank]);
+        }
+    }
+    next
 }
 
 /// Never 0, which stands for a closed bank.

@@ -9,6 +9,7 @@ pub mod command;
 pub mod config;
 pub mod controller;
 pub mod error;
+pub mod layout;
 pub mod map;
 pub mod refresh;
 pub mod replay;

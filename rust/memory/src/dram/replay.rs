@@ -350,6 +350,7 @@ impl<'a, S: Schedule> Run<'a, S> {
         }
         let timed = self.cutter.is_timed();
         self.stage()?;
+        let staged = self.waiting;
         if let Some(most) = self.options.outstanding {
             self.offer_line(most, timed);
         }
@@ -366,6 +367,10 @@ impl<'a, S: Schedule> Run<'a, S> {
         }
         if let Some(most) = self.options.outstanding {
             next = next.min(self.line_due(most));
+        }
+        if self.waiting < staged && !timed && !self.cutter.is_empty() {
+            // The place of what was taken is filled before the next tick, whatever else happens then.
+            next = self.tick + 1;
         }
         if !self.counting && sent >= self.options.warmup {
             self.start_counting();

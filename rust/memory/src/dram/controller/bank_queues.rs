@@ -2,8 +2,8 @@
 //! its first ready command. A row with queued hits is closed for an older request only after `row_hit_cap` accesses.
 //! Writes move once their buffer is full, or once enough wait and the bank queues are empty; then that many move.
 
+use super::burst::{Burst, Origin};
 use super::issue::Device;
-use super::queue::{Burst, Origin};
 use super::{Offer, Schedule};
 use crate::dram::banks::{CLOSED, MOST_BANKS};
 use crate::dram::command::Kind;
@@ -345,7 +345,7 @@ impl Schedule for BankQueues {
         }
         self.front[kind as usize].push(burst);
         self.busy = tick;
-        self.device.statistics.arrived(tick, self.device.banks.layout.pseudo_channel_of[bank] as usize);
+        self.device.statistics.arrived(tick, self.device.banks.layout.of(bank).pseudo_channel());
         Offer::Taken
     }
 

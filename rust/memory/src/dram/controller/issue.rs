@@ -1,7 +1,7 @@
 //! The device as a controller sees it: commands go out here, and are counted, traced and answered.
 
+use super::burst::{Burst, Origin};
 use super::flights::Flights;
-use super::queue::{Burst, Origin};
 use crate::dram::banks::{Banks, CLOSED, MOST_BANKS};
 use crate::dram::command::{Command, Kind};
 use crate::dram::config::Config;
@@ -64,14 +64,14 @@ impl Device {
     fn keep(&mut self, tick: u64, command: Command, bank: usize, row: u32, address: Option<u64>) {
         let layout = &self.banks.layout;
         let each = layout.banks / layout.groups.max(1);
-        let (group, rank, pc) = (layout.group_of[bank], layout.rank_of[bank], layout.pseudo_channel_of[bank]);
+        let place = layout.of(bank);
         let issued = Issued {
             tick,
             command,
             channel: self.channel,
-            pseudo_channel: pc,
-            rank: rank % (layout.ranks / layout.pseudo_channels) as u8,
-            bank_group: group % (layout.groups / layout.ranks) as u8,
+            pseudo_channel: place.pseudo_channel() as u8,
+            rank: (place.rank() % (layout.ranks / layout.pseudo_channels)) as u8,
+            bank_group: (place.group() % (layout.groups / layout.ranks)) as u8,
             bank: (bank % each) as u8,
             row: if row == CLOSED { 0 } else { row },
             column: address.map_or(0, |address| self.map.column(address)),
@@ -100,14 +100,14 @@ impl Device {
         let first = self.banks.layout.unit_banks[unit].trailing_zeros() as usize;
         self.record(tick, Command::RefreshAll, first, CLOSED, None);
         self.banks.refresh_all(tick, unit);
-        let pc = self.banks.layout.pseudo_channel_of[first] as usize;
+        let pc = self.banks.layout.of(first).pseudo_channel();
         self.statistics.barred(pc..pc + 1, since, tick + self.banks.rules.ref_act);
     }
 
     pub fn refresh_bank(&mut self, tick: u64, bank: usize, since: u64) {
         self.record(tick, Command::RefreshBank, bank, CLOSED, None);
         self.banks.refresh_bank(tick, bank);
-        let pc = self.banks.layout.pseudo_channel_of[bank] as usize;
+        let pc = self.banks.layout.of(bank).pseudo_channel();
         self.statistics.barred(pc..pc + 1, since, tick + 1);
     }
 
@@ -127,7 +127,7 @@ impl Device {
         let start = tick + rules.data_start[kind as usize];
         let end = start + rules.burst_ticks;
         let statistics = &mut self.statistics;
-        let pc = self.banks.layout.pseudo_channel_of[bank] as usize;
+        let pc = self.banks.layout.of(bank).pseudo_channel();
         statistics.burst(tick, kind, pc, (start, end), opening, rules.pre_act);
         statistics.bursts[kind as usize] += 1;
         statistics.bytes[kind as usize] += u64::from(burst.bytes);

@@ -1,13 +1,14 @@
 //! Controllers: they hold requests and choose commands. Each is one policy over the same banks.
 
 pub mod bank_queues;
+pub mod burst;
 pub mod flights;
 pub mod frfcfs;
 pub mod issue;
 pub mod queue;
 
+pub use burst::{Burst, Origin};
 pub use flights::Answer;
-pub use queue::{Burst, Origin};
 
 use super::command::Kind;
 use issue::Device;

@@ -1,0 +1,309 @@
+//! First ready, first come. A read queue and a write queue; a request whose row was opened for it moves to a list of
+//! its own and goes first. Reads have priority until the write queue passes its high mark or no read waits; while a
+//! refresh is owed nothing new begins in the channel.
+
+mod active;
+mod choice;
+mod columns;
+mod orders;
+mod rows;
+
+use super::issue::Device;
+use super::queue::Queue;
+use super::{Burst, Offer, Origin, Schedule};
+use crate::dram::banks::MOST_BANKS;
+use crate::dram::command::Kind;
+use crate::dram::config::{Config, Page, Scheduler};
+use crate::dram::map::AddressMap;
+use crate::dram::refresh::Order;
+use active::Active;
+use choice::{Choice, NOBODY};
+use rows::Rising;
+use std::collections::VecDeque;
+
+const NEVER: u64 = u64::MAX;
+
+/// The state of one channel's controller.
+#[derive(Clone, Debug)]
+pub struct Frfcfs {
+    device: Device,
+    queues: [Queue; 2],
+    writing: bool,
+    high: usize,
+    low: usize,
+    active: Active,
+    /// Refreshes owed, and since when.
+    orders: VecDeque<Order>,
+    owed_since: u64,
+    /// Nothing of this sort can go out earlier.
+    active_next: u64,
+    hit_next: u64,
+    column_floor: u64,
+    row_next: u64,
+    order_next: u64,
+    clock: u64,
+    /// The next tick at which any of this, or the calendar, has something to do.
+    due: u64,
+    refresh_next: u64,
+    one_bus: bool,
+    half_ticks: bool,
+    close_page: bool,
+    rising: Rising,
+}
+
+impl Frfcfs {
+    pub fn new(config: &Config, map: &AddressMap, channel: u32) -> Self {
+        let c = &config.controller;
+        let protect = c.scheduler == Scheduler::FrfcfsRowHit;
+        let writes = c.write_queue as usize;
+        let commands = &config.organisation.commands;
+        Frfcfs {
+            device: Device::new(config, map, channel),
+            queues: [Queue::new(c.read_queue as usize, protect), Queue::new(writes, protect)],
+            writing: false,
+            // Over the high share of the queue: at least one more than its floor.
+            high: writes * c.write_high_percent as usize / 100 + 1,
+            low: (writes * c.write_low_percent as usize).div_ceil(100),
+            active: Active::new(),
+            orders: VecDeque::new(),
+            owed_since: 0,
+            active_next: NEVER,
+            hit_next: NEVER,
+            column_floor: 0,
+            row_next: NEVER,
+            order_next: NEVER,
+            clock: 0,
+            due: 1,
+            refresh_next: 0,
+            one_bus: !commands.row_bus,
+            half_ticks: commands.ticks_per_clock == 2,
+            close_page: c.page == Page::Closed,
+            rising: Rising { pseudo_channel: 0, bank: None, falling: 0 },
+        }
+    }
+
+    #[inline]
+    fn is_rising(&self, tick: u64) -> bool {
+        !self.half_ticks || tick % 2 == 1
+    }
+
+    #[inline]
+    fn to_rising(&self, tick: u64) -> u64 {
+        if self.half_ticks { tick | 1 } else { tick }
+    }
+
+    #[inline]
+    fn mode(&self) -> Kind {
+        Kind::of(self.writing)
+    }
+
+    #[inline]
+    fn mode_wanted(&self) -> bool {
+        let (reads, writes) = (&self.queues[0], &self.queues[1]);
+        let mark = if self.writing { self.low } else { self.high };
+        writes.len() >= mark || reads.is_empty()
+    }
+
+    #[inline]
+    fn set_mode(&mut self, tick: u64) {
+        let wanted = self.mode_wanted();
+        if wanted != self.writing {
+            self.writing = wanted;
+            self.hit_next = tick;
+            self.row_next = tick;
+        }
+    }
+
+    #[inline]
+    fn next_due(&self) -> u64 {
+        let after = self.clock + 1;
+        let mut next = self.to_rising(self.column_due().max(after)).min(self.refresh_next);
+        if self.orders.is_empty() {
+            next = next.min(self.row_next.max(self.device.banks.row_bus));
+            if self.mode_wanted() != self.writing {
+                return after;
+            }
+        } else {
+            next = next.min(self.order_next);
+        }
+        next.max(after)
+    }
+
+    /// One command a tick, whatever its sort.
+    fn tick_one_bus(&mut self, tick: u64) {
+        let free = tick >= self.device.banks.column_bus;
+        if free && self.try_active(tick) {
+            return;
+        }
+        if !self.orders.is_empty() {
+            self.try_order(tick);
+            return;
+        }
+        self.set_mode(tick);
+        if !free {
+            return;
+        }
+        let mut hit = Choice { next: self.hit_next, ..NOBODY };
+        if tick >= hit.next {
+            hit = self.choose_hit(tick);
+        }
+        let mut row = Choice { next: self.row_next, ..NOBODY };
+        if tick >= row.next {
+            row = self.choose_row(tick);
+        }
+        (self.hit_next, self.row_next) = (hit.next, row.next);
+        if hit.age < row.age {
+            if row.found() {
+                self.row_next = tick + 1;
+            }
+            self.take_hit(tick, hit.bank);
+            self.hit_next = tick + 1;
+        } else if row.found() {
+            if hit.found() {
+                self.hit_next = tick + 1;
+            }
+            self.send_row(tick, row);
+        }
+    }
+
+    /// Column commands on a bus of their own.
+    #[inline]
+    fn tick_column_bus(&mut self, tick: u64) {
+        if tick < self.device.banks.column_bus || self.try_active(tick) || !self.orders.is_empty() {
+            return;
+        }
+        self.set_mode(tick);
+        if tick >= self.hit_next {
+            let hit = self.choose_hit(tick);
+            self.hit_next = hit.next;
+            if hit.found() {
+                self.hit_next = tick + 1;
+                self.take_hit(tick, hit.bank);
+            }
+        }
+    }
+
+    #[inline]
+    fn tick_row_bus(&mut self, tick: u64) {
+        if !self.orders.is_empty() {
+            self.try_order(tick);
+            return;
+        }
+        self.set_mode(tick);
+        if tick < self.row_next || tick < self.device.banks.row_bus {
+            return;
+        }
+        let row = self.choose_row(tick);
+        self.row_next = row.next;
+        if row.found() {
+            self.send_row(tick, row);
+        }
+    }
+}
+
+impl Schedule for Frfcfs {
+    const LAG: u64 = 1;
+
+    #[inline]
+    fn offer(&mut self, tick: u64, kind: Kind, burst: Burst) -> Offer {
+        if self.queues[kind as usize].is_full() {
+            return Offer::Full;
+        }
+        let bank = burst.bank as usize % MOST_BANKS;
+        let writes = &self.queues[1];
+        if writes.waiting() >> bank & 1 == 1 && writes.holds(bank, burst.address) {
+            self.device.merge(tick + 1, kind, &burst);
+            return Offer::Merged(tick + 1);
+        }
+        let queue = &mut self.queues[kind as usize];
+        let (hits, others, closers) = (queue.hits, queue.others, queue.closers);
+        queue.push(burst, tick, self.device.banks.row[bank]);
+        if queue.hits != hits {
+            let from = self.device.banks.column_from(kind, bank);
+            self.hit_next = self.hit_next.min(self.to_rising(from.max(tick + 1)));
+            self.due = self.due.min(self.hit_next);
+        } else if queue.closers != closers || queue.others != others {
+            let banks = &self.device.banks;
+            let closed = banks.open >> bank & 1 == 0;
+            let from = if closed { banks.activate_from(bank) } else { banks.precharge_from(bank) };
+            self.row_next = self.row_next.min(from.max(tick + 1));
+            self.due = self.due.min(self.row_next);
+        }
+        if kind != self.mode() && self.orders.is_empty() && self.mode_wanted() != self.writing {
+            self.due = self.due.min(tick + 1);
+        }
+        self.device.statistics.arrived(tick, self.device.banks.layout.of(bank).pseudo_channel());
+        Offer::Taken
+    }
+
+    #[inline]
+    fn has_room(&self, kind: Kind) -> bool {
+        !self.queues[kind as usize].is_full()
+    }
+
+    #[inline]
+    fn tick(&mut self, tick: u64) {
+        self.clock = tick;
+        if tick >= self.refresh_next {
+            self.owe(tick);
+        }
+        if self.one_bus {
+            self.tick_one_bus(tick);
+        } else {
+            if self.is_rising(tick) {
+                self.tick_column_bus(tick);
+            }
+            self.tick_row_bus(tick);
+        }
+        self.due = self.next_due();
+    }
+
+    #[inline]
+    fn next(&self) -> u64 {
+        self.due
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn device_mut(&mut self) -> &mut Device {
+        &mut self.device
+    }
+
+    fn encode(&self, origin: &Origin, out: &mut Vec<u64>) {
+        let now = origin.tick;
+        self.device.encode(origin, out);
+        self.queues.iter().for_each(|queue| queue.encode(origin, out));
+        // Which edge comes next and what goes first. Lower bounds of what comes next decide nothing.
+        out.extend([u64::from(self.half_ticks) & now, u64::from(self.writing), self.active.banks]);
+        out.push(self.orders.len() as u64);
+        out.extend(self.orders.iter().map(|order| order.encode()));
+        let owed = if self.orders.is_empty() { 0 } else { now - self.owed_since };
+        let Rising { pseudo_channel, bank, falling } = self.rising;
+        let pair = u64::from(pseudo_channel) << 8 | bank.map_or(1 << 16, u64::from);
+        out.extend(if falling >= now { [owed, pair, falling - now + 1] } else { [owed, 0, 0] });
+        self.active.encode(origin, out);
+    }
+
+    fn shift(&mut self, by: &Origin) {
+        self.device.shift(by);
+        self.queues.iter_mut().for_each(|queue| queue.shift(by));
+        let times = [
+            &mut self.active_next,
+            &mut self.hit_next,
+            &mut self.column_floor,
+            &mut self.row_next,
+            &mut self.order_next,
+            &mut self.due,
+            &mut self.refresh_next,
+        ];
+        for time in times {
+            *time = time.saturating_add(by.tick);
+        }
+        self.clock += by.tick;
+        self.owed_since += by.tick;
+        self.rising.falling += by.tick;
+        self.active.shift(by);
+    }
+}
