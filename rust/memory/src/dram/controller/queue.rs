@@ -25,6 +25,12 @@ const EMPTY: Slot = Slot {
     next: NONE,
 };
 
+/// An age that names its bank: the least of several tells both.
+#[inline]
+fn rank_of(order: u64, bank: usize) -> u64 {
+    order << 6 | bank as u64
+}
+
 #[derive(Clone, Copy, Debug)]
 struct List {
     head: u16,
@@ -46,9 +52,9 @@ pub struct Queue {
     pub hits: u64,
     pub others: u64,
     pub closers: u64,
-    /// Age of the oldest hit and of the oldest other, of banks in those sets.
-    pub hit_order: [u64; MOST_BANKS],
-    pub other_order: [u64; MOST_BANKS],
+    /// Age of the oldest hit and of the oldest other, of banks in those sets, as `rank_of` has it.
+    pub hit_rank: [u64; MOST_BANKS],
+    pub other_rank: [u64; MOST_BANKS],
 }
 
 impl Queue {
@@ -65,8 +71,8 @@ impl Queue {
             hits: 0,
             others: 0,
             closers: 0,
-            hit_order: [0; MOST_BANKS],
-            other_order: [0; MOST_BANKS],
+            hit_rank: [0; MOST_BANKS],
+            other_rank: [0; MOST_BANKS],
         }
     }
 
@@ -136,7 +142,7 @@ impl Queue {
                 self.link(tail, at);
             } else {
                 self.hit_lists[bank].head = at;
-                self.hit_order[bank] = order;
+                self.hit_rank[bank] = rank_of(order, bank);
                 self.hits |= 1 << bank;
             }
         } else {
@@ -145,7 +151,7 @@ impl Queue {
                 self.link(tail, at);
             } else {
                 self.other_lists[bank].head = at;
-                self.other_order[bank] = order;
+                self.other_rank[bank] = rank_of(order, bank);
                 self.others |= 1 << bank;
                 if row != CLOSED {
                     self.update_closer(bank);
@@ -165,7 +171,7 @@ impl Queue {
         if next == NONE {
             self.hits &= !(1 << bank);
         } else {
-            self.hit_order[bank] = self.slot(next).order;
+            self.hit_rank[bank] = rank_of(self.slot(next).order, bank);
         }
         if self.others >> bank & 1 == 1 {
             self.update_closer(bank);
@@ -188,7 +194,7 @@ impl Queue {
         self.hits &= !(1 << bank);
         if let Some(slot) = self.slots.get(list.head as usize) {
             self.hits |= 1 << bank;
-            self.hit_order[bank] = slot.order;
+            self.hit_rank[bank] = rank_of(slot.order, bank);
         }
     }
 
@@ -197,7 +203,7 @@ impl Queue {
         self.others &= !(1 << bank);
         if let Some(slot) = self.slots.get(list.head as usize) {
             self.others |= 1 << bank;
-            self.other_order[bank] = slot.order;
+            self.other_rank[bank] = rank_of(slot.order, bank);
         }
     }
 
@@ -218,6 +224,14 @@ impl Queue {
         if self.others >> bank & 1 == 0 {
             return;
         }
+        if self.entries(bank).any(|slot| slot.burst.row == row) {
+            self.part(bank, row);
+        }
+        self.update_closer(bank);
+    }
+
+    /// Parts the hits of a bank that has just opened `row` from the others.
+    fn part(&mut self, bank: usize, row: u32) {
         let (mut hits, mut others) = (List { head: NONE, tail: NONE }, List { head: NONE, tail: NONE });
         let mut at = self.other_lists[bank].head;
         while at != NONE {
@@ -227,7 +241,6 @@ impl Queue {
         }
         self.set_hits(bank, hits);
         self.set_others(bank, others);
-        self.update_closer(bank);
     }
 
     /// A bank has been closed.

@@ -10,8 +10,8 @@ pub struct Active {
     pub banks: u64,
     pub kind: [Kind; MOST_BANKS],
     pub burst: [Burst; MOST_BANKS],
-    /// Older first; of the same age, the one opened first.
-    age: [u64; MOST_BANKS],
+    /// Older first; of the same age, the one opened first; then the bank.
+    rank: [u64; MOST_BANKS],
     pub opened: [u64; MOST_BANKS],
 }
 
@@ -21,7 +21,7 @@ impl Active {
             banks: 0,
             kind: [Kind::Read; MOST_BANKS],
             burst: [Burst::default(); MOST_BANKS],
-            age: [0; MOST_BANKS],
+            rank: [0; MOST_BANKS],
             opened: [0; MOST_BANKS],
         }
     }
@@ -32,15 +32,25 @@ impl Active {
         self.banks |= 1 << bank;
         self.kind[bank] = kind;
         self.burst[bank] = burst;
-        self.age[bank] = (arrival << 20) | (tick - arrival).min((1 << 20) - 1);
+        self.rank[bank] = arrival << 20 | (tick - arrival).min((1 << 14) - 1) << 6 | bank as u64;
         self.opened[bank] = tick;
     }
 
     /// The oldest that is ready.
     #[inline]
     pub fn choose(&self, tick: u64, banks: &Banks) -> Choice {
-        let mut choice = NOBODY;
-        choice.pick(tick, self.banks, &self.age, |bank| banks.column_from(self.kind[bank % MOST_BANKS], bank));
+        let (mut choice, mut open, mut set) = (NOBODY, 0, self.banks);
+        while set != 0 {
+            let bank = set.trailing_zeros() as usize;
+            set &= set - 1;
+            let from = banks.column_ok[bank][self.kind[bank] as usize];
+            if from <= tick {
+                open |= 1 << bank;
+            } else {
+                choice.next = choice.next.min(from);
+            }
+        }
+        choice.pick(tick, open, &self.rank, |bank| banks.column_from(self.kind[bank % MOST_BANKS], bank));
         choice
     }
 
@@ -52,15 +62,15 @@ impl Active {
     pub fn encode(&self, origin: &Origin, out: &mut Vec<u64>) {
         let now = origin.tick;
         for bank in self.each() {
-            let (age, opened) = (self.age[bank], self.opened[bank]);
-            out.extend([self.kind[bank] as u64, age.wrapping_sub(now << 20), now - opened]);
+            let (rank, opened) = (self.rank[bank], self.opened[bank]);
+            out.extend([self.kind[bank] as u64, rank.wrapping_sub(now << 20), now - opened]);
             self.burst[bank].encode(origin, out);
         }
     }
 
     pub fn shift(&mut self, by: &Origin) {
         for bank in self.each() {
-            self.age[bank] += by.tick << 20;
+            self.rank[bank] += by.tick << 20;
             self.opened[bank] += by.tick;
             self.burst[bank].shift(by);
         }

@@ -1,32 +1,37 @@
 //! The best of what could go out now.
 
 use super::NEVER;
+use crate::dram::banks::MOST_BANKS;
 
-/// The age of the one that goes, and when the others can.
+/// The one that goes, and when the others can.
 #[derive(Clone, Copy)]
 pub struct Choice {
-    pub age: u64,
-    pub bank: usize,
+    /// Its age; the last six bits are its bank.
+    pub rank: u64,
     pub next: u64,
 }
 
-pub const NOBODY: Choice = Choice { age: NEVER, bank: 0, next: NEVER };
+pub const NOBODY: Choice = Choice { rank: NEVER, next: NEVER };
 
 impl Choice {
     #[inline]
     pub fn found(&self) -> bool {
-        self.age != NEVER
+        self.rank != NEVER
     }
 
-    /// The oldest of `banks`, or of those before. `from` says when the rest of the rules let a bank go; it is only
-    /// asked of banks that would be chosen.
+    #[inline]
+    pub fn bank(&self) -> usize {
+        self.rank as usize % MOST_BANKS
+    }
+
+    /// The oldest of `banks`, or of those before; `from` says when a bank can go.
     #[inline(always)]
-    pub fn pick(&mut self, tick: u64, banks: u64, age: &[u64; 64], from: impl Fn(usize) -> u64) {
+    pub fn pick(&mut self, tick: u64, banks: u64, rank: &[u64; MOST_BANKS], from: impl Fn(usize) -> u64) {
         let mut set = banks;
         while set != 0 {
             let bank = set.trailing_zeros() as usize;
             set &= set - 1;
-            if age[bank] >= self.age {
+            if rank[bank] >= self.rank {
                 self.next = tick + 1;
                 continue;
             }
@@ -38,7 +43,32 @@ impl Choice {
             if self.found() {
                 self.next = tick + 1;
             }
-            (self.age, self.bank) = (age[bank], bank);
+            self.rank = rank[bank];
+        }
+    }
+
+    /// The same of banks that can all go, but for what `from` says of the oldest of them.
+    #[inline(always)]
+    pub fn pick_ready(&mut self, tick: u64, banks: u64, rank: &[u64; MOST_BANKS], from: impl Fn(usize) -> u64) {
+        let mut left = banks;
+        while left != 0 {
+            let (mut set, mut least) = (left, NEVER);
+            while set != 0 {
+                least = least.min(rank[set.trailing_zeros() as usize]);
+                set &= set - 1;
+            }
+            let bank = least as usize % MOST_BANKS;
+            let from = from(bank);
+            left &= !(1 << bank);
+            if from > tick {
+                self.next = self.next.min(from);
+                continue;
+            }
+            if left != 0 || self.found() {
+                self.next = tick + 1;
+            }
+            self.rank = self.rank.min(least);
+            return;
         }
     }
 }

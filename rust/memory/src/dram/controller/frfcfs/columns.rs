@@ -17,7 +17,7 @@ impl Frfcfs {
         let choice = self.active.choose(tick, &self.device.banks);
         self.active_next = choice.next;
         if choice.found() {
-            self.send_active(tick, choice.bank);
+            self.send_active(tick, choice.bank());
         }
         choice.found()
     }
@@ -72,7 +72,7 @@ impl Frfcfs {
                 choice.next = choice.next.min(least);
                 continue;
             }
-            choice.pick(tick, hits, &queue.hit_order, |bank| banks.column_from(mode, bank));
+            choice.pick(tick, hits, &queue.hit_rank, |bank| banks.column_from(mode, bank));
         }
         choice
     }
@@ -82,6 +82,8 @@ impl Frfcfs {
         let mode = self.mode();
         let queue = &mut self.queues[mode as usize];
         let burst = queue.take_hit(bank);
+        self.weigh();
+        let queue = &self.queues[mode as usize];
         if queue.closers >> bank & 1 == 1 {
             self.row_next = self.row_next.min(tick + 1);
         }

@@ -29,6 +29,8 @@ pub struct Frfcfs {
     device: Device,
     queues: [Queue; 2],
     writing: bool,
+    /// Whether `writing` changes at the next tick that may change it.
+    turns: bool,
     high: usize,
     low: usize,
     active: Active,
@@ -61,6 +63,7 @@ impl Frfcfs {
             device: Device::new(config, map, channel),
             queues: [Queue::new(c.read_queue as usize, protect), Queue::new(writes, protect)],
             writing: false,
+            turns: true,
             // Over the high share of the queue: at least one more than its floor.
             high: writes * c.write_high_percent as usize / 100 + 1,
             low: (writes * c.write_low_percent as usize).div_ceil(100),
@@ -104,13 +107,19 @@ impl Frfcfs {
         writes.len() >= mark || reads.is_empty()
     }
 
+    /// To be called whenever a request has come or gone.
+    #[inline]
+    fn weigh(&mut self) {
+        self.turns = self.mode_wanted() != self.writing;
+    }
+
     #[inline]
     fn set_mode(&mut self, tick: u64) {
-        let wanted = self.mode_wanted();
-        if wanted != self.writing {
-            self.writing = wanted;
+        if self.turns {
+            self.writing = !self.writing;
             self.hit_next = tick;
             self.row_next = tick;
+            self.weigh();
         }
     }
 
@@ -120,7 +129,7 @@ impl Frfcfs {
         let mut next = self.to_rising(self.column_due().max(after)).min(self.refresh_next);
         if self.orders.is_empty() {
             next = next.min(self.row_next.max(self.device.banks.row_bus));
-            if self.mode_wanted() != self.writing {
+            if self.turns {
                 return after;
             }
         } else {
@@ -152,11 +161,11 @@ impl Frfcfs {
             row = self.choose_row(tick);
         }
         (self.hit_next, self.row_next) = (hit.next, row.next);
-        if hit.age < row.age {
+        if hit.rank < row.rank {
             if row.found() {
                 self.row_next = tick + 1;
             }
-            self.take_hit(tick, hit.bank);
+            self.take_hit(tick, hit.bank());
             self.hit_next = tick + 1;
         } else if row.found() {
             if hit.found() {
@@ -178,7 +187,7 @@ impl Frfcfs {
             self.hit_next = hit.next;
             if hit.found() {
                 self.hit_next = tick + 1;
-                self.take_hit(tick, hit.bank);
+                self.take_hit(tick, hit.bank());
             }
         }
     }
@@ -229,7 +238,8 @@ impl Schedule for Frfcfs {
             self.row_next = self.row_next.min(from.max(tick + 1));
             self.due = self.due.min(self.row_next);
         }
-        if kind != self.mode() && self.orders.is_empty() && self.mode_wanted() != self.writing {
+        self.weigh();
+        if self.turns && self.orders.is_empty() {
             self.due = self.due.min(tick + 1);
         }
         self.device.statistics.arrived(tick, self.device.banks.layout.of(bank).pseudo_channel());

@@ -34,7 +34,7 @@ impl Frfcfs {
             } else if set != 0 {
                 let (ready, next) = banks.may_activate(tick, set);
                 choice.next = choice.next.min(next);
-                choice.pick(tick, ready, &queue.other_order, |bank| banks.group_act_ok[banks.layout.of(bank).group()]);
+                choice.pick_ready(tick, ready, &queue.other_rank, |bank| banks.group_act_ok[banks.layout.of(bank).group()]);
             }
             let set = closers & scope;
             let least = banks.unit_pre_ok[unit % MOST_BANKS];
@@ -43,7 +43,7 @@ impl Frfcfs {
             } else if set != 0 {
                 let (ready, next) = banks.may_precharge(tick, set);
                 choice.next = choice.next.min(next);
-                choice.pick(tick, ready, &queue.other_order, |bank| {
+                choice.pick_ready(tick, ready, &queue.other_rank, |bank| {
                     let pc = banks.layout.of(bank).pseudo_channel();
                     if rising || last.may_close(tick, pc, bank) { tick } else { tick + 1 }
                 });
@@ -61,12 +61,13 @@ impl Frfcfs {
 
     /// Opens the row of the bank's oldest request, or closes what is open.
     pub(super) fn send_row(&mut self, tick: u64, choice: Choice) {
-        let (mode, bank) = (self.mode(), choice.bank % MOST_BANKS);
+        let (mode, bank) = (self.mode(), choice.bank());
         // Others as they stand, and what this command makes possible.
         let mut next = choice.next;
         let pc = self.device.banks.layout.of(bank).pseudo_channel();
         if self.device.banks.open >> bank & 1 == 0 {
             let (burst, arrival) = self.queues[mode as usize].take_other(bank);
+            self.weigh();
             self.device.activate(tick, bank, burst.row);
             self.queues.iter_mut().for_each(|queue| queue.opened(bank, burst.row));
             self.active.add(tick, mode, burst, arrival);
