@@ -197,7 +197,7 @@ impl Banks {
     }
 
     /// A read or write; with `close` its bank precharges itself as soon as it may.
-    #[inline]
+    #[inline(always)]
     pub fn column(&mut self, tick: u64, kind: Kind, bank: usize, close: bool) {
         let k = kind as usize;
         let bank = bank % MOST_BANKS;

@@ -239,7 +239,7 @@ impl Statistics {
     }
 
     /// A burst's column command goes out at `tick`, its data from `start` to `end`.
-    #[inline]
+    #[inline(always)]
     pub fn burst(
         &mut self,
         tick: u64,

@@ -171,7 +171,7 @@ impl<'a> Cutter<'a> {
     }
 
     /// Opens the next request, which must exist.
-    #[inline]
+    #[inline(always)]
     fn open(&mut self) -> Result<(), DramError> {
         let request = self.request;
         let address = match self.traffic.addresses {
@@ -198,7 +198,7 @@ impl<'a> Cutter<'a> {
     }
 
     /// The next burst; its `since` is left at 0.
-    #[inline]
+    #[inline(always)]
     pub fn cut(&mut self) -> Result<Option<Piece>, DramError> {
         if self.address == self.end {
             if self.request == self.requests {
@@ -207,14 +207,14 @@ impl<'a> Cutter<'a> {
             self.open()?;
         }
         let id = self.request;
+        let kind = self.kind();
         let address = self.address;
         let next = ((address | (self.burst_bytes - 1)) + 1).min(self.end);
-        let bytes = (next - address) as u16;
         self.address = next;
-        let kind = self.kind();
         self.request += u64::from(next == self.end);
         let (channel, local) = self.map.channel(address);
         let (bank, row) = self.map.bank_row(local);
+        let bytes = (next - address) as u16;
         let burst = Burst { id, flight: 0, address: local, row, bank: bank as u8, bytes, since: 0 };
         Ok(Some(Piece { channel, kind, burst }))
     }

@@ -128,7 +128,7 @@ impl Queue {
     }
 
     /// Adds a request that came at `arrival`, the bank's open row being `row`. The queue must not be full.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, burst: Burst, arrival: u64, row: u32) {
         let Some(at) = self.free.pop() else { return };
         let Some(slot) = self.slots.get_mut(at as usize) else { return };
@@ -161,7 +161,7 @@ impl Queue {
     }
 
     /// Takes the oldest hit of a bank, which must have one.
-    #[inline]
+    #[inline(always)]
     pub fn take_hit(&mut self, bank: usize) -> Burst {
         let bank = bank % MOST_BANKS;
         let at = self.hit_lists[bank].head;

@@ -62,18 +62,16 @@ impl Frfcfs {
             return choice;
         }
         let banks = &self.device.banks;
+        let mut hits = queue.hits;
         for pc in 0..banks.layout.pseudo_channels {
-            let hits = queue.hits & banks.layout.pseudo_channel_banks[pc % MOST_BANKS];
-            if hits == 0 {
-                continue;
-            }
+            let scope = banks.layout.pseudo_channel_banks[pc % MOST_BANKS];
             let least = banks.rank_column_from(mode, pc);
-            if least > tick {
+            if hits & scope != 0 && least > tick {
                 choice.next = choice.next.min(least);
-                continue;
+                hits &= !scope;
             }
-            choice.pick(tick, hits, &queue.hit_rank, |bank| banks.column_from(mode, bank));
         }
+        choice.pick(tick, hits, &queue.hit_rank, |bank| banks.column_from(mode, bank));
         choice
     }
 

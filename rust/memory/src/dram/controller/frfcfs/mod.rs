@@ -100,7 +100,7 @@ impl Frfcfs {
         Kind::of(self.writing)
     }
 
-    #[inline]
+    #[inline(always)]
     fn mode_wanted(&self) -> bool {
         let (reads, writes) = (&self.queues[0], &self.queues[1]);
         let mark = if self.writing { self.low } else { self.high };
@@ -108,7 +108,7 @@ impl Frfcfs {
     }
 
     /// To be called whenever a request has come or gone.
-    #[inline]
+    #[inline(always)]
     fn weigh(&mut self) {
         self.turns = self.mode_wanted() != self.writing;
     }
@@ -213,7 +213,7 @@ impl Frfcfs {
 impl Schedule for Frfcfs {
     const LAG: u64 = 1;
 
-    #[inline]
+    #[inline(always)]
     fn offer(&mut self, tick: u64, kind: Kind, burst: Burst) -> Offer {
         if self.queues[kind as usize].is_full() {
             return Offer::Full;

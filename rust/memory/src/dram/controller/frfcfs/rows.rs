@@ -22,32 +22,34 @@ impl Frfcfs {
         let Frfcfs { queues, device, active, writing, rising: last, half_ticks, .. } = self;
         let (queue, banks) = (&queues[usize::from(*writing)], &mut device.banks);
         let mut choice = NOBODY;
-        let openers = queue.others & !banks.open;
-        let closers = queue.closers & !active.banks;
+        let mut openers = queue.others & !banks.open;
+        let mut closers = queue.closers & !active.banks;
         for unit in 0..banks.layout.units {
             let scope = banks.layout.unit_banks[unit % MOST_BANKS];
-            let set = openers & scope;
             let least = banks.unit_act_ok[unit % MOST_BANKS];
-            if set != 0 && (least > tick || !rising) {
+            if openers & scope != 0 && (least > tick || !rising) {
                 let least = if *half_ticks { least | 1 } else { least };
                 choice.next = choice.next.min(least.max(after));
-            } else if set != 0 {
-                let (ready, next) = banks.may_activate(tick, set);
-                choice.next = choice.next.min(next);
-                choice.pick_ready(tick, ready, &queue.other_rank, |bank| banks.group_act_ok[banks.layout.of(bank).group()]);
+                openers &= !scope;
             }
-            let set = closers & scope;
             let least = banks.unit_pre_ok[unit % MOST_BANKS];
-            if set != 0 && least > tick {
+            if closers & scope != 0 && least > tick {
                 choice.next = choice.next.min(least);
-            } else if set != 0 {
-                let (ready, next) = banks.may_precharge(tick, set);
-                choice.next = choice.next.min(next);
-                choice.pick_ready(tick, ready, &queue.other_rank, |bank| {
-                    let pc = banks.layout.of(bank).pseudo_channel();
-                    if rising || last.may_close(tick, pc, bank) { tick } else { tick + 1 }
-                });
+                closers &= !scope;
             }
+        }
+        if openers != 0 {
+            let (ready, next) = banks.may_activate(tick, openers);
+            choice.next = choice.next.min(next);
+            choice.pick_ready(tick, ready, &queue.other_rank, |bank| banks.group_act_ok[banks.layout.of(bank).group()]);
+        }
+        if closers != 0 {
+            let (ready, next) = banks.may_precharge(tick, closers);
+            choice.next = choice.next.min(next);
+            choice.pick_ready(tick, ready, &queue.other_rank, |bank| {
+                let pc = banks.layout.of(bank).pseudo_channel();
+                if rising || last.may_close(tick, pc, bank) { tick } else { tick + 1 }
+            });
         }
         choice
     }
