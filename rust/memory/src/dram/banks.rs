@@ -290,7 +290,7 @@ impl Banks {
         self.row_bus += ticks;
         self.column_bus += ticks;
         for row in self.row.iter_mut().filter(|row| **row != CLOSED) {
-            *row += rows;
+            *row = row.wrapping_add(rows);
         }
     }
 }

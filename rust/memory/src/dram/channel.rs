@@ -7,6 +7,7 @@ use super::controller::flights::Flights;
 use super::controller::frfcfs::Frfcfs;
 use super::controller::{Answer, Burst, Offer, Origin, Schedule};
 use super::map::AddressMap;
+use super::recall::{Line, Recall};
 use super::statistics::{Statistics, Usage};
 use std::collections::VecDeque;
 
@@ -39,14 +40,16 @@ struct Rest {
     /// Within the channel, in bursts.
     address: u64,
     bursts: u64,
-    id: u64,
-    flight: u32,
+    /// Of its flight.
+    number: u64,
 }
 
 /// Reads and writes that wait in front of the controller, each in order.
 #[derive(Clone, Debug, Default)]
 struct Front {
     rests: [VecDeque<Rest>; 2],
+    /// Bursts that have gone on to the controller.
+    taken: u64,
 }
 
 impl Front {
@@ -55,12 +58,13 @@ impl Front {
         for kind in Kind::BOTH {
             let rests = &mut self.rests[kind as usize];
             while let Some(rest) = rests.front_mut() {
-                let burst = burst_at(map, burst_bytes, rest.address, tick, rest.id, rest.flight);
+                let burst = burst_at(map, burst_bytes, rest.address, tick, rest.number);
                 if !controller.has_room(kind) || controller.offer(tick, kind, burst) == Offer::Full {
                     break;
                 }
                 rest.address += 1;
                 rest.bursts -= 1;
+                self.taken += 1;
                 if rest.bursts == 0 {
                     rests.pop_front();
                 }
@@ -68,17 +72,59 @@ impl Front {
         }
     }
 
-    fn encode(&self, out: &mut Vec<u64>) {
+    /// As seen from the number of the next flight.
+    fn encode(&self, next: u64, out: &mut Vec<u64>) {
         for rests in &self.rests {
             out.push(rests.len() as u64);
-            out.extend(rests.iter().flat_map(|rest| [rest.address, rest.bursts, rest.id]));
+            out.extend(rests.iter().flat_map(|rest| [rest.address, rest.bursts, rest.number.wrapping_sub(next)]));
+        }
+    }
+
+    /// Where the line stands, if it is nothing but reads of one stream in even pieces, at least `bursts` of them.
+    fn line(&self, bursts: u64) -> Option<Line> {
+        let [reads, writes] = &self.rests;
+        let (first, second) = (reads.front()?, reads.get(1)?);
+        let mut there = 0;
+        for (at, rest) in reads.iter().enumerate() {
+            let even = if at == 0 { rest.bursts <= second.bursts } else { rest.bursts == second.bursts };
+            if !even || rest.address != first.address + there || rest.number != first.number + at as u64 {
+                return None;
+            }
+            there += rest.bursts;
+            if there >= bursts && writes.is_empty() {
+                let Rest { address, bursts: left, number } = *first;
+                return Some(Line { number, address, left, each: second.bursts });
+            }
+        }
+        None
+    }
+
+    /// Whether a run goes on as the last of the line did.
+    fn goes_on(&self, write: bool, address: u64, bursts: u64, number: u64) -> bool {
+        let [reads, _] = &self.rests;
+        let next =
+            |last: &Rest| (last.address + last.bursts, last.bursts, last.number + 1) == (address, bursts, number);
+        !write && reads.len() > 1 && reads.back().is_some_and(next)
+    }
+
+    /// Takes bursts from the line of reads that a course has used up.
+    fn drop_reads(&mut self, mut bursts: u64) {
+        self.taken += bursts;
+        while let Some(rest) = self.rests[0].front_mut()
+            && bursts > 0
+        {
+            let part = rest.bursts.min(bursts);
+            (rest.address, rest.bursts, bursts) = (rest.address + part, rest.bursts - part, bursts - part);
+            if rest.bursts == 0 {
+                self.rests[0].pop_front();
+            }
         }
     }
 }
 
-fn burst_at(map: &AddressMap, burst_bytes: u64, address: u64, since: u64, id: u64, flight: u32) -> Burst {
+fn burst_at(map: &AddressMap, burst_bytes: u64, address: u64, since: u64, id: u64) -> Burst {
     let (bank, row) = map.bank_row(address);
-    Burst { id, flight, address, row, bank: bank as u8, bytes: burst_bytes as u16, since }
+    Burst { id, address, row, bank: bank as u8, bytes: burst_bytes as u16, since }
 }
 
 /// A channel in motion. Time never runs backwards: neither offers nor `advance` go behind the latest of them.
@@ -90,7 +136,10 @@ pub struct Channel {
     front: Front,
     /// All ticks before this have been handled.
     ahead: u64,
+    /// The latest tick that was asked for; less than `ahead`, or more on a course.
+    now: u64,
     least: u64,
+    recall: Option<Box<Recall>>,
 }
 
 impl Channel {
@@ -106,7 +155,26 @@ impl Channel {
         // A burst answered from a waiting write is the fastest; every other one needs a column command.
         let least = 1;
         let burst_bytes = config.organisation.burst_bytes();
-        Channel { policy, map: map.clone(), burst_bytes, front: Front::default(), ahead: 1, least }
+        let recall = match &policy {
+            Policy::Frfcfs(controller) => {
+                let queue = u64::from(config.controller.read_queue);
+                Recall::new(map.channel_span(), controller, queue).map(Box::new)
+            }
+            Policy::BankQueues(_) => None,
+        };
+        Channel { policy, map: map.clone(), burst_bytes, front: Front::default(), ahead: 1, now: 0, least, recall }
+    }
+
+    /// Bursts that were not worked out, because the same had come before.
+    pub fn recalled(&self) -> u64 {
+        self.recall.as_ref().map_or(0, |recall| recall.taken)
+    }
+
+    /// Works everything out, each time anew; the answers are the same.
+    #[must_use]
+    pub fn without_recall(mut self) -> Self {
+        self.recall = None;
+        self
     }
 
     /// No answer comes sooner than this many ticks after its offer.
@@ -117,6 +185,7 @@ impl Channel {
     /// Offers a burst at `tick`: the one that holds `address` of the device, which must lie in this channel.
     pub fn offer(&mut self, tick: u64, write: bool, address: u64, id: u64) -> Accept {
         self.run(tick);
+        self.leave();
         let kind = Kind::of(write);
         if !each!(&self.policy, controller => controller.has_room(kind)) {
             return Accept::Full;
@@ -138,25 +207,46 @@ impl Channel {
 
     fn offer_rest(&mut self, tick: u64, write: bool, address: u64, bursts: u64, id: u64) {
         let (_, address) = self.map.channel(address);
+        let next = self.flights().map_or(0, Flights::next_number);
+        if self.recall.as_ref().is_some_and(|recall| recall.is_engaged())
+            && !self.front.goes_on(write, address, bursts, next)
+        {
+            self.leave();
+        }
+        let walks = self.recall.as_ref().is_some_and(|recall| recall.walk.is_some());
         let Channel { policy, front, map, burst_bytes, least, .. } = self;
         each!(policy, controller => {
             let Some(flights) = &mut controller.device_mut().flights else { return };
             if bursts == 0 {
-                return flights.answer(Answer { tick: tick + *least, id, write });
+                return flights.answer(Answer { tick: tick + *least, id, write }, u64::MAX);
             }
-            let flight = flights.depart(id, write, bursts);
-            front.rests[usize::from(write)].push_back(Rest { address, bursts, id, flight });
-            front.feed(&mut **controller, map, *burst_bytes, tick);
+            let number = flights.depart(id, write, bursts);
+            front.rests[usize::from(write)].push_back(Rest { address, bursts, number });
+            // On a course the controller has no room before its end.
+            if !walks {
+                front.feed(&mut **controller, map, *burst_bytes, tick);
+            }
         });
+    }
+
+    fn flights(&self) -> Option<&Flights> {
+        each!(&self.policy, controller => controller.device().flights.as_ref())
     }
 
     /// Lets time pass up to `tick` and hands out what is done by then, in order of time. Later offers must not be
     /// earlier than `tick`: then answers up to it cannot change any more.
     pub fn advance(&mut self, tick: u64, answers: &mut Vec<Answer>) {
         self.run(tick);
-        let device = each!(&mut self.policy, controller => controller.device_mut());
-        if let Some(flights) = &mut device.flights {
-            flights.arrive(tick, answers);
+        let from = answers.len();
+        let Channel { policy, recall, .. } = self;
+        let Some(flights) = each!(policy, controller => &mut controller.device_mut().flights) else { return };
+        flights.arrive(tick, answers);
+        if let Some(walk) = recall.as_mut().and_then(|recall| recall.walk.as_mut()) {
+            while let Some((number, done)) = walk.next_answer().filter(|&(_, done)| done <= tick) {
+                answers.extend(flights.foreseen(number, done));
+                walk.told += 1;
+            }
+            answers[from..].sort_unstable();
         }
     }
 
@@ -167,21 +257,30 @@ impl Channel {
 
     /// The earliest answer that is certain already and has not been handed out.
     pub fn next_answer(&self) -> Option<u64> {
-        each!(&self.policy, controller => controller.device()).flights.as_ref().and_then(Flights::next)
+        let walk = self.recall.as_ref().and_then(|recall| recall.walk.as_ref());
+        let foreseen = walk.and_then(|walk| walk.next_answer()).map(|(_, tick)| tick);
+        [self.flights().and_then(Flights::next), foreseen].into_iter().flatten().min()
     }
 
+    /// Works out what has passed of a course that is under way, so that all of the channel stands at `tick`.
+    pub fn settle(&mut self, tick: u64) {
+        self.run(tick);
+        self.leave();
+    }
+
+    /// Counts so far; latencies only of bursts that were not on a course, and all of it only after `settle`.
     pub fn statistics(&self) -> &Statistics {
         &each!(&self.policy, controller => controller.device()).statistics
     }
 
-    /// What the channel has done until `tick`, to which it must have been advanced.
+    /// What the channel has done until `tick`, to which it must have been settled.
     pub fn usage(&self, tick: u64) -> Usage {
         let device = each!(&self.policy, controller => controller.device());
         device.statistics.usage(tick, device.banks.layout.pseudo_channels)
     }
 
     /// Whether from `tick` on both channels, of the same description, answer the same offers at the same ticks for
-    /// ever. Both should have been advanced to `tick`. What has passed and binds no more does not count, nor do
+    /// ever. Both should have been settled at `tick`. What has passed and binds no more does not count, nor do
     /// statistics. True is certain; false may only mean that they would behave alike in spite of a difference.
     pub fn same_state(&self, other: &Channel, tick: u64) -> bool {
         let common = tick.max(self.ahead).max(other.ahead);
@@ -195,38 +294,114 @@ impl Channel {
         self.encode(at) == other.encode(at)
     }
 
-    /// All that decides the future, as it stands at `tick`.
+    /// All that decides the future, as it stands at `tick`; flights are numbered from the next.
     fn encode(&self, tick: u64) -> Vec<u64> {
         let mut out = Vec::with_capacity(1024);
-        let origin = Origin { tick, ..Origin::default() };
-        each!(&self.policy, controller => {
-            controller.encode(&origin, &mut out);
-            if let Some(flights) = &controller.device().flights {
-                flights.encode(&mut out);
-            }
-        });
-        self.front.encode(&mut out);
+        let next = self.flights().map_or(0, Flights::next_number);
+        let origin = Origin { tick, id: next, ..Origin::default() };
+        each!(&self.policy, controller => controller.encode(&origin, &mut out));
+        self.flights().into_iter().for_each(|flights| flights.encode(&mut out));
+        self.front.encode(next, &mut out);
         out
     }
 
     /// Handles all ticks that a burst offered at `tick` cannot take part in.
     fn run(&mut self, tick: u64) {
-        let Channel { policy, front, map, burst_bytes, ahead, .. } = self;
-        each!(policy, controller => {
-            // With a lag of 1 an offer at `tick` comes after that tick, with 0 before it.
-            let lag = lag_of(&**controller);
-            let end = tick + lag;
-            loop {
-                let next = controller.next().max(*ahead);
-                if next >= end {
-                    break;
+        self.now = self.now.max(tick);
+        loop {
+            if let Some(walk) = self.recall.as_ref().and_then(|recall| recall.walk.as_ref()) {
+                // Only the controller with a lag of 1 has courses.
+                if walk.end_tick() > tick + 1 {
+                    return;
                 }
-                controller.tick(next);
-                *ahead = next + 1;
-                front.feed(&mut **controller, map, *burst_bytes, next + 1 - lag);
+                self.arrive();
+                self.look();
+            } else if !self.work(tick) {
+                return;
             }
-            *ahead = (*ahead).max(end);
-        });
+        }
+    }
+
+    /// Handles ticks one after another, up to `tick`; true if a course has begun before.
+    fn work(&mut self, tick: u64) -> bool {
+        loop {
+            let Channel { policy, front, map, burst_bytes, ahead, recall, .. } = self;
+            let look_at = recall.as_ref().map_or(u64::MAX, |recall| recall.look_at);
+            each!(policy, controller => {
+                // With a lag of 1 an offer at `tick` comes after that tick, with 0 before it.
+                let lag = lag_of(&**controller);
+                let end = tick + lag;
+                loop {
+                    let next = controller.next().max(*ahead);
+                    if next >= end {
+                        *ahead = (*ahead).max(end);
+                        return false;
+                    }
+                    controller.tick(next);
+                    *ahead = next + 1;
+                    front.feed(&mut **controller, map, *burst_bytes, next + 1 - lag);
+                    if front.taken >= look_at {
+                        break;
+                    }
+                }
+            });
+            if self.look() {
+                return true;
+            }
+        }
+    }
+
+    /// Looks for a course that begins here; true if there is one.
+    fn look(&mut self) -> bool {
+        let Channel { policy: Policy::Frfcfs(controller), front, ahead, recall: Some(recall), .. } = self else {
+            return false;
+        };
+        let line = front.line(recall.needs);
+        recall.look(controller, *ahead, front.taken, line);
+        recall.walk.is_some()
+    }
+
+    /// The course under way has ended.
+    fn arrive(&mut self) {
+        let Channel { policy: Policy::Frfcfs(controller), front, ahead, recall: Some(recall), .. } = self else {
+            return;
+        };
+        let Some(mut walk) = recall.walk.take() else { return };
+        *ahead = walk.end_tick();
+        if let Some(flights) = &mut controller.device_mut().flights {
+            while let Some((number, tick)) = walk.next_answer() {
+                if let Some(answer) = flights.foreseen(number, tick) {
+                    flights.answer(answer, number);
+                }
+                walk.told += 1;
+            }
+            let begin = walk.begin;
+            let left = walk.course.left.iter().map(|&(number, left, done)| {
+                let tick = done.map_or(0, |done| begin.tick.wrapping_add(done));
+                (begin.id.wrapping_add(number), left, tick)
+            });
+            flights.settle(begin.id + walk.course.flights + 1, left);
+        }
+        recall.taken += walk.course.taken;
+        front.drop_reads(walk.course.taken);
+        walk.arrive(controller);
+    }
+
+    /// Leaves the course under way, if there is one: works out the part that has passed.
+    fn leave(&mut self) {
+        let Channel { policy: Policy::Frfcfs(controller), front, recall: Some(recall), .. } = self else { return };
+        recall.drop_record(controller);
+        recall.wait(front.taken);
+        let Some(walk) = recall.walk.take() else { return };
+        let told = &walk.course.answers[..walk.told];
+        let told: Vec<u64> = told.iter().map(|(number, _)| walk.begin.id.wrapping_add(*number)).collect();
+        recall.look_at = u64::MAX;
+        self.work(self.now);
+        let Channel { policy: Policy::Frfcfs(controller), front, recall: Some(recall), .. } = self else { return };
+        recall.wait(front.taken);
+        if let Some(flights) = &mut controller.device_mut().flights {
+            flights.forget(&told);
+        }
     }
 }
 

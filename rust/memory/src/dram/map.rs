@@ -317,9 +317,11 @@ impl AddressMap {
     /// The least distance in bursts of a channel that moves an address up a number of rows and changes nothing else,
     /// and that number; `None` if there is none.
     pub fn row_span(&self) -> Option<(u64, u32)> {
-        if self.interleave.is_some_and(|interleave| interleave.hashed) {
-            return None;
-        }
+        if self.interleave.is_some_and(|interleave| interleave.hashed) { None } else { self.channel_span() }
+    }
+
+    /// The same within a channel, whose own addresses no hash turns.
+    pub fn channel_span(&self) -> Option<(u64, u32)> {
         let (first, rest) = self.row.split_first()?;
         let top = |run: &Run| run.from + run.mask.count_ones();
         let others = self.bank.iter().chain(&self.column).chain(&self.channel).chain(rest);

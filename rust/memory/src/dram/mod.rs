@@ -11,6 +11,7 @@ pub mod controller;
 pub mod error;
 pub mod layout;
 pub mod map;
+mod recall;
 pub mod refresh;
 pub mod replay;
 mod skip;

@@ -65,6 +65,11 @@ impl Refresher {
         }
     }
 
+    /// Ticks from one refresh to the next.
+    pub fn interval(&self) -> u64 {
+        self.interval
+    }
+
     /// The tick at which `tick` next has something to say.
     pub fn next(&self) -> u64 {
         if self.due.is_empty() { self.next } else { 0 }

@@ -231,7 +231,7 @@ impl<'a, S: Schedule> Run<'a, S> {
         out.extend([self.waiting as u64, self.flying]);
         for lane in &self.lanes {
             lane.controller.encode(origin, out);
-            lane.controller.device().statistics.encode(origin.tick, out);
+            lane.controller.device().statistics.encode(origin.tick, 1 << 16, out);
             out.push(lane.due.saturating_sub(origin.tick));
             for staged in &lane.staged {
                 out.push(staged.len() as u64);

@@ -127,7 +127,7 @@ pub(super) struct Skipper {
     done: bool,
 }
 
-fn hash(state: &[u64]) -> u64 {
+pub(super) fn hash(state: &[u64]) -> u64 {
     state
         .iter()
         .fold(0x9E37_79B9_7F4A_7C15, |sum, word| (sum ^ word).wrapping_mul(0xBF58_476D_1CE4_E5B9).rotate_left(29))

@@ -359,6 +359,50 @@ impl Statistics {
         self.end = self.end.max(tick);
     }
 
+    /// What came since `before`: counts as differences, latencies left out, and the buses as they stand.
+    pub fn since(&self, before: &Statistics) -> Statistics {
+        let minus = |now: [u64; 2], then: [u64; 2]| [now[0] - then[0], now[1] - then[1]];
+        Statistics {
+            commands: std::array::from_fn(|at| self.commands[at] - before.commands[at]),
+            bursts: minus(self.bursts, before.bursts),
+            bytes: minus(self.bytes, before.bytes),
+            row_hits: self.row_hits - before.row_hits,
+            latencies: Latencies::default(),
+            busy_ticks: self.busy_ticks - before.busy_ticks,
+            idle: self.idle.minus(before.idle),
+            end: self.end,
+            buses: self.buses,
+            gaps: self.gaps.clone(),
+        }
+    }
+
+    /// Adds what `since` found, as if it had come `ticks` later.
+    pub fn append(&mut self, course: &Statistics, ticks: u64) {
+        for (now, then) in self.commands.iter_mut().zip(course.commands) {
+            *now += then;
+        }
+        for kind in 0..2 {
+            self.bursts[kind] += course.bursts[kind];
+            self.bytes[kind] += course.bytes[kind];
+        }
+        self.row_hits += course.row_hits;
+        self.busy_ticks += course.busy_ticks;
+        self.idle = self.idle.plus(course.idle);
+        self.end = self.end.max(course.end + ticks);
+        self.buses = course.buses;
+        for bus in self.buses.iter_mut().filter(|bus| bus.used) {
+            bus.end += ticks;
+            for span in [&mut bus.empty, &mut bus.refresh] {
+                span.0 = span.0.saturating_add(ticks);
+                span.1 = span.1.saturating_add(ticks);
+            }
+        }
+        self.gaps.clone_from(&course.gaps);
+        for gap in self.gaps.iter_mut().flat_map(|gaps| gaps.iter_mut().flatten()) {
+            gap.end += ticks;
+        }
+    }
+
     /// Adds `times` what came since `before`, `ticks` being what passed since.
     pub fn repeat(&mut self, before: &Statistics, times: u64, ticks: u64) {
         let again = |now: u64, then: u64| now + (now - then) * times;
@@ -385,8 +429,9 @@ impl Statistics {
         }
     }
 
-    /// What later counts depend on, times relative to `now`; spans that lie before all open gaps do not matter.
-    pub fn encode(&self, now: u64, out: &mut Vec<u64>) {
+    /// What later counts depend on, times relative to `now`; spans that lie `margin` before all open gaps do not matter:
+    /// as long as data come after their command, at least.
+    pub fn encode(&self, now: u64, margin: u64, out: &mut Vec<u64>) {
         for bus in &self.buses {
             if !bus.used {
                 out.push(u64::MAX);
@@ -396,7 +441,7 @@ impl Statistics {
             let from = bus.end.min(now);
             out.extend([bus.end.wrapping_sub(now), u64::from(bus.last), u64::from(bus.queued)]);
             for span in [bus.empty, bus.refresh] {
-                let past = span.1 <= from.saturating_sub(1 << 16);
+                let past = span.1 <= from.saturating_sub(margin);
                 out.extend(if past { [0, 0] } else { [span.0.wrapping_sub(now), span.1.wrapping_sub(now)] });
             }
         }

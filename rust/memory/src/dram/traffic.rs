@@ -215,7 +215,7 @@ impl<'a> Cutter<'a> {
         let (channel, local) = self.map.channel(address);
         let (bank, row) = self.map.bank_row(local);
         let bytes = (next - address) as u16;
-        let burst = Burst { id, flight: 0, address: local, row, bank: bank as u8, bytes, since: 0 };
+        let burst = Burst { id, address: local, row, bank: bank as u8, bytes, since: 0 };
         Ok(Some(Piece { channel, kind, burst }))
     }
 }

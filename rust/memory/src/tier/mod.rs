@@ -155,6 +155,11 @@ impl Tier {
         self.groups.len()
     }
 
+    /// Bursts that were not worked out, because the same had come before: of the channels simulated.
+    pub fn recalled(&self) -> u64 {
+        self.groups.iter().map(|group| group.channel.recalled()).sum()
+    }
+
     /// No transfer is done sooner than this after it was asked for.
     pub fn lookahead(&self) -> u64 {
         self.request_cycles + self.response_cycles
@@ -282,6 +287,7 @@ impl Tier {
 
     /// Joins groups whose states have met.
     fn join(&mut self, tick: u64) {
+        self.groups.iter_mut().for_each(|group| group.channel.settle(tick));
         let mut at = 0;
         while at < self.groups.len() {
             let mut other = at + 1;
@@ -312,7 +318,7 @@ impl Tier {
         let tick = self.clock.tick(cycle);
         let mut all = self.apart.clone();
         for group in &mut self.groups {
-            group.channel.advance(tick, &mut self.answers);
+            group.channel.settle(tick);
             let counts = Counts::of(group.channel.usage(tick));
             for &member in &group.members {
                 all[member as usize] = all[member as usize].plus(counts);

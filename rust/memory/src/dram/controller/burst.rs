@@ -5,10 +5,8 @@ use crate::dram::banks::relative_row;
 /// A burst on its way through the controller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Burst {
-    /// The request it belongs to.
+    /// The request it belongs to; in a channel that is driven step by step, the number of its flight.
     pub id: u64,
-    /// Place among the flights of a channel that is driven step by step.
-    pub flight: u32,
     /// Address within the channel, in bursts.
     pub address: u64,
     pub row: u32,
@@ -39,11 +37,11 @@ impl Burst {
         ]);
     }
 
-    /// Moves it on by `by`.
+    /// Moves it on by `by`; rows and addresses may also go back, around the end of numbers.
     pub fn shift(&mut self, by: &Origin) {
         self.id += by.id;
-        self.address += by.address;
-        self.row += by.row;
+        self.address = self.address.wrapping_add(by.address);
+        self.row = self.row.wrapping_add(by.row);
         self.since += by.tick;
     }
 }

@@ -12,57 +12,76 @@ pub struct Answer {
 
 /// A request under way; `answer.tick` is that of its latest burst so far.
 #[derive(Clone, Copy, Debug)]
-struct Flight {
-    answer: Answer,
-    left: u64,
+pub struct Flight {
+    pub answer: Answer,
+    /// Bursts still to come.
+    pub left: u64,
 }
 
+/// Flights are numbered in the order in which they set out.
 #[derive(Clone, Debug, Default)]
 pub struct Flights {
-    /// Those with nothing left are free places, listed in `free`.
-    flights: Vec<Flight>,
-    free: Vec<u32>,
-    /// In order of time, then of `id`.
-    done: VecDeque<Answer>,
+    /// Number of the first that is kept.
+    first: u64,
+    flights: VecDeque<Flight>,
+    /// In order of time, then of `id`; each with its number.
+    done: VecDeque<(Answer, u64)>,
+    /// Numbers and ticks of those that got done, where somebody wants to know.
+    pub log: Option<Vec<(u64, u64)>>,
 }
 
 impl Flights {
-    /// A request of `bursts` bursts sets out; its place.
-    pub fn depart(&mut self, id: u64, write: bool, bursts: u64) -> u32 {
-        let flight = Flight { answer: Answer { tick: 0, id, write }, left: bursts };
-        if let Some(place) = self.free.pop() {
-            self.flights[place as usize] = flight;
-            return place;
-        }
-        self.flights.push(flight);
-        (self.flights.len() - 1) as u32
+    /// A request of `bursts` bursts sets out; its number.
+    pub fn depart(&mut self, id: u64, write: bool, bursts: u64) -> u64 {
+        self.flights.push_back(Flight { answer: Answer { tick: 0, id, write }, left: bursts });
+        self.next_number() - 1
+    }
+
+    /// The number of the next to set out.
+    pub fn next_number(&self) -> u64 {
+        self.first + self.flights.len() as u64
+    }
+
+    fn flight(&mut self, number: u64) -> Option<&mut Flight> {
+        self.flights.get_mut(number.checked_sub(self.first)? as usize)
     }
 
     /// A burst of the request is done at `tick`.
     #[inline]
-    pub fn land(&mut self, place: u32, tick: u64) {
-        let Some(flight) = self.flights.get_mut(place as usize) else { return };
+    pub fn land(&mut self, number: u64, tick: u64) {
+        let Some(flight) = self.flight(number) else { return };
         flight.answer.tick = flight.answer.tick.max(tick);
         flight.left -= 1;
         if flight.left == 0 {
             let answer = flight.answer;
-            self.free.push(place);
-            self.answer(answer);
+            if let Some(log) = &mut self.log {
+                log.push((number, answer.tick));
+            }
+            self.answer(answer, number);
+            self.trim();
         }
     }
 
-    pub fn answer(&mut self, answer: Answer) {
+    /// Drops what is done from the front.
+    fn trim(&mut self) {
+        while self.flights.front().is_some_and(|flight| flight.left == 0) {
+            self.flights.pop_front();
+            self.first += 1;
+        }
+    }
+
+    pub fn answer(&mut self, answer: Answer, number: u64) {
         // Ends rise but for merged bursts: the place is nearly always the last.
         let mut place = self.done.len();
-        while place > 0 && self.done[place - 1] > answer {
+        while place > 0 && self.done[place - 1].0 > answer {
             place -= 1;
         }
-        self.done.insert(place, answer);
+        self.done.insert(place, (answer, number));
     }
 
     /// Moves what is done by `tick` to `answers`.
     pub fn arrive(&mut self, tick: u64, answers: &mut Vec<Answer>) {
-        while let Some(&answer) = self.done.front().filter(|answer| answer.tick <= tick) {
+        while let Some(&(answer, _)) = self.done.front().filter(|(answer, _)| answer.tick <= tick) {
             answers.push(answer);
             self.done.pop_front();
         }
@@ -70,18 +89,50 @@ impl Flights {
 
     /// The tick of the earliest answer that is certain.
     pub fn next(&self) -> Option<u64> {
-        self.done.front().map(|answer| answer.tick)
+        self.done.front().map(|(answer, _)| answer.tick)
     }
 
-    /// What is still to be answered, whatever its places.
+    /// Those under way that set out before number `end`, with their numbers.
+    pub fn before(&self, end: u64) -> impl Iterator<Item = (u64, Flight)> {
+        let numbered = (self.first..end).zip(self.flights.iter().copied());
+        numbered.filter(|(_, flight)| flight.left > 0)
+    }
+
+    /// The answer of a flight that will be done at `tick`.
+    pub fn foreseen(&self, number: u64, tick: u64) -> Option<Answer> {
+        let flight = self.flights.get(number.checked_sub(self.first)? as usize)?;
+        Some(Answer { tick, ..flight.answer })
+    }
+
+    /// Those before `end` stand as `left` says, by number; the others among them are done.
+    pub fn settle(&mut self, end: u64, left: impl Iterator<Item = (u64, u64, u64)>) {
+        for number in self.first..end {
+            if let Some(flight) = self.flight(number) {
+                flight.left = 0;
+            }
+        }
+        for (number, bursts, tick) in left {
+            if let Some(flight) = self.flight(number) {
+                flight.left = bursts;
+                flight.answer.tick = tick;
+            }
+        }
+        self.trim();
+    }
+
+    /// Forgets the answers of flights that were handed out already.
+    pub fn forget(&mut self, numbers: &[u64]) {
+        self.done.retain(|(_, number)| !numbers.contains(number));
+    }
+
+    /// What is still to be answered.
     pub fn encode(&self, out: &mut Vec<u64>) {
-        let mut under_way: Vec<_> =
-            self.flights.iter().filter(|flight| flight.left > 0).map(|flight| (flight.answer, flight.left)).collect();
-        under_way.sort_unstable();
-        out.extend([under_way.len() as u64, self.done.len() as u64]);
-        for (Answer { tick, id, write }, left) in under_way {
+        out.extend([self.before(u64::MAX).count() as u64, self.done.len() as u64]);
+        let answers = self.done.iter().map(|(answer, _)| (*answer, 0));
+        for (Answer { tick, id, write }, left) in
+            self.before(u64::MAX).map(|(_, flight)| (flight.answer, flight.left)).chain(answers)
+        {
             out.extend([tick, id, u64::from(write), left]);
         }
-        out.extend(self.done.iter().flat_map(|answer| [answer.tick, answer.id, u64::from(answer.write)]));
     }
 }

@@ -139,7 +139,7 @@ impl Device {
             self.done[kind as usize].push_back(Done { tick: end, id: burst.id, since: burst.since });
         }
         if let Some(flights) = &mut self.flights {
-            flights.land(burst.flight, end);
+            flights.land(burst.id, end);
         }
     }
 
@@ -156,7 +156,7 @@ impl Device {
             self.done[2].push_back(Done { tick, id: burst.id, since: burst.since });
         }
         if let Some(flights) = &mut self.flights {
-            flights.land(burst.flight, tick);
+            flights.land(burst.id, tick);
         }
     }
 

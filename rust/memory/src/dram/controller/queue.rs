@@ -18,12 +18,8 @@ struct Slot {
     next: u16,
 }
 
-const EMPTY: Slot = Slot {
-    burst: Burst { id: 0, flight: 0, address: 0, row: 0, bank: 0, bytes: 0, since: 0 },
-    order: 0,
-    arrival: 0,
-    next: NONE,
-};
+const EMPTY: Slot =
+    Slot { burst: Burst { id: 0, address: 0, row: 0, bank: 0, bytes: 0, since: 0 }, order: 0, arrival: 0, next: NONE };
 
 /// An age that names its bank: the least of several tells both.
 #[inline]

@@ -210,6 +210,15 @@ impl Frfcfs {
     }
 }
 
+impl Frfcfs {
+    /// Takes over when refreshes come next.
+    pub fn adopt_calendar(&mut self, other: &Frfcfs) {
+        self.device.refresher.clone_from(&other.device.refresher);
+        self.refresh_next = other.refresh_next;
+        self.due = self.due.min(self.refresh_next);
+    }
+}
+
 impl Schedule for Frfcfs {
     const LAG: u64 = 1;
 

@@ -1,0 +1,117 @@
+//! A channel that remembers its courses against one that works everything out: no difference may show.
+
+mod dram_devices;
+
+use dram_devices::{device, hbm};
+use proptest::prelude::*;
+use rdu::memory::dram::{Answer, Channel, Dram};
+
+/// What is asked of a channel next.
+#[derive(Clone, Debug)]
+enum Step {
+    /// So many runs of the stream, one every so many ticks.
+    Stream {
+        runs: u64,
+        every: u64,
+    },
+    /// The stream goes on elsewhere.
+    Jump {
+        to: u64,
+    },
+    Alone {
+        write: bool,
+        at: u64,
+        bursts: u64,
+    },
+    Wait {
+        ticks: u64,
+    },
+    Look,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        8 => (100..900u64, 0..8u64).prop_map(|(runs, every)| Step::Stream { runs, every }),
+        1 => (0..100u64).prop_map(|to| Step::Jump { to: to * 1024 }),
+        2 => (any::<bool>(), 0..4000u64, 1..9u64).prop_map(|(write, at, bursts)| Step::Alone { write, at, bursts }),
+        3 => (1..4000u64).prop_map(|ticks| Step::Wait { ticks }),
+        1 => Just(Step::Look),
+    ];
+    prop::collection::vec(step, 1..20)
+}
+
+/// Answers in the order in which they come out, and the books whenever somebody looks.
+fn play(mut channel: Channel, burst_bytes: u64, each: u64, window: u64, steps: &[Step]) -> (Vec<Answer>, Vec<String>) {
+    let (mut answers, mut books) = (Vec::new(), Vec::new());
+    let (mut tick, mut next, mut id) = (0, 0, 0);
+    let mut offer = |channel: &mut Channel, tick, write, address: u64, bursts: u64| {
+        id += 1;
+        channel.offer_run(tick, write, address % (1 << 20) * burst_bytes, bursts, id);
+    };
+    for step in steps {
+        match *step {
+            Step::Stream { runs, every } => {
+                for _ in 0..runs {
+                    offer(&mut channel, tick, false, next, each);
+                    next += each;
+                    tick += every;
+                    if every > 0 && tick % window < every {
+                        channel.advance(tick, &mut answers);
+                    }
+                }
+            }
+            Step::Jump { to } => next = to,
+            Step::Alone { write, at, bursts } => offer(&mut channel, tick, write, at, bursts),
+            Step::Wait { ticks } => {
+                let end = tick + ticks;
+                while tick < end {
+                    tick = end.min(tick + window);
+                    channel.advance(tick, &mut answers);
+                }
+            }
+            Step::Look => {
+                channel.settle(tick);
+                books.push(format!("{:?}", channel.usage(tick)));
+            }
+        }
+    }
+    channel.advance(tick + 1_000_000, &mut answers);
+    channel.settle(tick + 1_000_000);
+    books.push(format!("{:?}", channel.usage(tick + 1_000_000)));
+    (answers, books)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nobody_can_tell(config in device(), each in 1..12u64, window in 1..200u64, steps in steps()) {
+        let dram = Dram::new(config).unwrap();
+        let burst_bytes = dram.config().organisation.burst_bytes();
+        let channel = Channel::new(dram.config(), dram.map(), 0);
+        let plain = play(channel.clone().without_recall(), burst_bytes, each, window, &steps);
+        prop_assert_eq!(play(channel, burst_bytes, each, window, &steps), plain);
+    }
+}
+
+#[test]
+fn a_long_stream_is_mostly_recalled() {
+    let mut config = hbm();
+    config.timings.trefi = 3900;
+    let dram = Dram::new(config).unwrap();
+    let mut channel = Channel::new(dram.config(), dram.map(), 0);
+    let mut answers = Vec::new();
+    // 200 runs in the line, a new one for each answer: what an engine does with a limit of requests in flight.
+    let (mut tick, mut next) = (0, 0);
+    while answers.len() < 40_000 {
+        while next < answers.len() as u64 + 200 {
+            channel.offer_run(tick, false, next * 256 % (1 << 24), 8, next);
+            next += 1;
+        }
+        tick += 100;
+        channel.advance(tick, &mut answers);
+    }
+    let share = channel.recalled() as f64 / (8 * answers.len()) as f64;
+    // What lies around a refresh is new until one has come at every place of a row; between them little ever is.
+    assert!(share > 0.5, "{share}");
+}
