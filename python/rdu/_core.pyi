@@ -38,6 +38,8 @@ def operators() -> list[tuple[str, str, int | None]]: ...
 
 _Column = npt.NDArray[np.int64]
 _Ends = list[tuple[int, int]]
+# Tier, write, outstanding; address, run, stride and bytes of each pattern; the pattern of each phase.
+_Port = tuple[int, bool, int, list[tuple[int, int, int, int]], list[int]]
 
 class _RunAsked(TypedDict):
     """What is asked of a run; see ``StreamProgram.run`` of the builder."""
@@ -50,6 +52,7 @@ class _RunAsked(TypedDict):
     trace: tuple[list[bool], int, int, int] | None
     intervals: int | None
     firing_times: list[tuple[int, list[int]]] | None
+    tiers: list[dict[str, object]] | None
 
 class _RunResult(TypedDict):
     """What a run returns."""
@@ -64,6 +67,8 @@ class _RunResult(TypedDict):
     trace: NotRequired[tuple[list[npt.NDArray[np.uint64]], bool]]
     intervals: NotRequired[npt.NDArray[np.uint64]]
     firing_times: NotRequired[list[list[int | None]]]
+    traffic: NotRequired[list[tuple[int, int]]]
+    memory: NotRequired[list[dict[str, int]]]
 
 @final
 class Recording:
@@ -75,13 +80,15 @@ class StreamProgram:
         cls,
         units: tuple[list[str], _Column, _Column, _Column],
         streams: tuple[list[str], _Column, _Column, _Column, _Column, _Column, _Column, _Column, _Column, _Column],
-        special: Sequence[tuple[int, Sequence[tuple[int, int, _Ends, _Ends]], Sequence[object], int | None]],
+        special: Sequence[
+            tuple[int, Sequence[tuple[int, int, _Ends, _Ends]], Sequence[object], int | None, _Port | None]
+        ],
         ops: Sequence[str | Callable[..., object]] | None = None,
         values: Mapping[int, npt.NDArray[np.float32]] | None = None,
         decided: Mapping[int, npt.NDArray[np.uint32]] | None = None,
     ) -> StreamProgram: ...
     def describe(
-        self, phases: Mapping[int, Sequence[str]], kinds: Mapping[int, str]
+        self, phases: Mapping[int, Sequence[str]], kinds: Mapping[int, str], tiers: Sequence[str]
     ) -> dict[str, list[dict[str, object]]]: ...
     @property
     def merges(self) -> bool: ...

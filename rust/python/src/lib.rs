@@ -10,9 +10,11 @@ mod sram;
 mod stream_columns;
 mod stream_description;
 mod stream_function;
+mod stream_memory;
 mod stream_program;
 mod stream_role;
 mod stream_run;
+mod tier;
 mod watch;
 
 use pyo3::prelude::*;

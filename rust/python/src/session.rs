@@ -2,6 +2,7 @@
 
 use crate::errors;
 use crate::image::Image;
+use crate::tier::{self, GivenTier};
 use crate::watch::detached;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
@@ -11,10 +12,7 @@ use rdu_dataflow::Call;
 use rdu_kernels::Element;
 use rdu_machine::totals::TierTotals;
 use rdu_machine::{CallCosts, Contents, KernelSpec, MachineError, Mode};
-use rdu_memory::Tier;
-use rdu_memory::dram::Config;
-use rdu_memory::tier::Description;
-use serde::Deserialize;
+use rdu_memory::MemoryError;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -36,23 +34,6 @@ impl Kernel {
         let spec: KernelSpec = depythonize(description).map_err(|error| errors::graph(py, error.to_string()))?;
         let inner = rdu_machine::Kernel::new(spec).map_err(|error| errors::machine(py, error))?;
         Ok(Kernel { inner })
-    }
-}
-
-/// A tier as Python describes it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GivenTier {
-    device: Config,
-    clock_hz: u64,
-    request_cycles: u64,
-    response_cycles: u64,
-}
-
-impl GivenTier {
-    fn build(self) -> Result<Tier, MachineError> {
-        let GivenTier { device, clock_hz, request_cycles, response_cycles } = self;
-        Ok(Tier::new(Description { device, clock_hz, request_cycles, response_cycles })?)
     }
 }
 
@@ -80,13 +61,13 @@ impl Session {
         costs: (u64, u64, u64),
         regions: Vec<(u64, u64)>,
     ) -> PyResult<Self> {
-        let tiers: Vec<GivenTier> = depythonize(tiers).map_err(|error| errors::graph(py, error.to_string()))?;
+        let tiers = tier::given(py, tiers)?;
         let build = || -> Result<rdu_machine::Session, MachineError> {
             let mut contents = Contents { constant: image.shared(), ..Contents::default() };
             for (base, bytes) in regions {
                 contents.state.reserve(base, bytes)?;
             }
-            let tiers = tiers.into_iter().map(GivenTier::build).collect::<Result<_, _>>()?;
+            let tiers = tiers.into_iter().map(GivenTier::build).collect::<Result<_, MemoryError>>()?;
             let costs = CallCosts { program_load: costs.0, argument_load: costs.1, execute: costs.2 };
             Ok(rdu_machine::Session::new(tiers, costs, contents))
         };
@@ -148,7 +129,7 @@ impl Session {
         out.set_item("cycles", all.cycles)?;
         out.set_item("firings", all.firings)?;
         out.set_item("traffic", traffic(&all.tiers))?;
-        out.set_item("memory", memory(py, &all.tiers)?)?;
+        out.set_item("memory", tier::counted(py, &all.tiers)?)?;
         let mut kernels = Vec::new();
         for totals in session.totals() {
             let kernel = PyDict::new(py);
@@ -158,7 +139,7 @@ impl Session {
             kernel.set_item("call_cycles", totals.call_cycles)?;
             kernel.set_item("drain_cycles", totals.drain_cycles)?;
             kernel.set_item("traffic", traffic(&totals.tiers))?;
-            kernel.set_item("memory", memory(py, &totals.tiers)?)?;
+            kernel.set_item("memory", tier::counted(py, &totals.tiers)?)?;
             let units: Vec<[u64; 6]> = totals
                 .units
                 .iter()
@@ -180,28 +161,4 @@ impl Session {
 /// (bytes read, bytes written) of each tier.
 fn traffic(tiers: &[TierTotals]) -> Vec<[u64; 2]> {
     tiers.iter().map(|tier| tier.asked_bytes).collect()
-}
-
-/// What the data buses of each tier did, in ticks summed over them, and how its bursts found their rows.
-fn memory<'py>(py: Python<'py>, tiers: &[TierTotals]) -> PyResult<Vec<Bound<'py, PyDict>>> {
-    let one = |tier: &TierTotals| {
-        let (out, counts, idle) = (PyDict::new(py), tier.counts, tier.counts.idle);
-        for (name, count) in [
-            ("read_bytes", counts.read_bytes),
-            ("written_bytes", counts.written_bytes),
-            ("row_hits", counts.row_hits),
-            ("row_misses", counts.row_misses),
-            ("busy", counts.busy_ticks),
-            ("no_request", idle.no_request),
-            ("refresh", idle.refresh),
-            ("row_miss", idle.row_miss),
-            ("turnaround", idle.turnaround),
-            ("bank_conflict", idle.bank_conflict),
-            ("imbalance", idle.imbalance),
-        ] {
-            out.set_item(name, count)?;
-        }
-        Ok(out)
-    };
-    tiers.iter().map(one).collect()
 }

@@ -3,7 +3,7 @@
 use crate::errors;
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
-use rdu_dataflow::{Choice, Nest, Phase, Program, Stream, Times, Unit};
+use rdu_dataflow::{Choice, Nest, Pattern, Phase, Port, Program, Stream, Times, Unit};
 
 type Numbers<'py> = PyReadonlyArray1<'py, i64>;
 
@@ -27,9 +27,12 @@ pub type StreamColumns<'py> = (
 /// (end index, tokens) of one firing.
 type Ends = Vec<(usize, u32)>;
 
-/// A unit that single numbers cannot say: its index, (ii, latency, consume, produce) of each phase, its nest, and the
-/// input that decides (-1: what comes first), if data do.
-pub type Special<'py> = (usize, Vec<(u64, u64, Ends, Ends)>, Bound<'py, PyAny>, Option<i64>);
+/// How a unit transfers: tier, write, outstanding, patterns (address, run, stride, bytes), and the pattern of each phase.
+type GivenPort = (usize, bool, usize, Vec<(u64, u64, u64, u64)>, Vec<usize>);
+
+/// A unit that single numbers cannot say: its index, (ii, latency, consume, produce) of each phase, its nest, the input
+/// that decides (-1: what comes first), if data do, and how it transfers, if it does.
+pub type Special<'py> = (usize, Vec<(u64, u64, Ends, Ends)>, Bound<'py, PyAny>, Option<i64>, Option<GivenPort>);
 
 pub fn program(
     py: Python<'_>,
@@ -50,12 +53,20 @@ pub fn program(
     };
     let mut units: Vec<Unit> = names.into_iter().enumerate().map(unit).collect();
     let mut plain = vec![true; units.len()];
-    for (at, phases, nest, control) in special {
+    for (at, phases, nest, control, given) in special {
         let Some(unit) = units.get_mut(at) else {
             return Err(errors::graph(py, format!("unit {at} does not exist")));
         };
-        let phase = |(ii, latency, consume, produce)| Phase { ii, latency, consume, produce, transfer: None };
-        unit.phases = phases.into_iter().map(phase).collect();
+        let (port, patterns) = given.map_or((None, Vec::new()), |given| {
+            let (port, patterns) = port(given);
+            (Some(port), patterns)
+        });
+        let phase = |(at, (ii, latency, consume, produce))| {
+            let transfer = patterns.get(at).copied();
+            Phase { ii, latency, consume, produce, transfer }
+        };
+        unit.phases = phases.into_iter().enumerate().map(phase).collect();
+        unit.port = port;
         unit.nest = nests(&nest)?;
         unit.choice = control.map(|input| usize::try_from(input).map_or(Choice::FirstCome, Choice::Control));
         plain[at] = false;
@@ -124,6 +135,13 @@ fn reserve(units: &mut [Unit], plain: &[bool], ends: &[i64], side: fn(&mut Phase
     for ((unit, count), _) in units.iter_mut().zip(counts).zip(plain).filter(|(_, plain)| **plain) {
         side(&mut unit.phases[0]).reserve_exact(count);
     }
+}
+
+/// A port, and the pattern of each phase.
+fn port(given: GivenPort) -> (Port, Vec<usize>) {
+    let (tier, write, outstanding, patterns, phases) = given;
+    let pattern = |(base, run, stride, bytes)| Pattern { base, argument: None, run, stride, bytes, indexed: false };
+    (Port { tier, write, outstanding, patterns: patterns.into_iter().map(pattern).collect() }, phases)
 }
 
 fn check_lengths(py: Python<'_>, kind: &str, count: usize, columns: &[&[i64]]) -> PyResult<()> {

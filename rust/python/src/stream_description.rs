@@ -2,17 +2,18 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use rdu_dataflow::{Choice, Nest, Phase, Program, Times};
+use rdu_dataflow::{Choice, Nest, Pattern, Phase, Port, Program, Times};
 use std::collections::HashMap;
 
 /// Units with phases, nests and operators, and streams with rates; `ops` has one name per unit, where there are values.
-/// `named` has the names of phases, `kinds` those of data-dependent units, by unit.
+/// `named` has the names of phases, `kinds` those of data-dependent units, by unit; `tiers` those of tiers.
 pub fn describe<'py>(
     py: Python<'py>,
     program: &Program,
     ops: Option<&[&str]>,
     named: &HashMap<usize, Vec<String>>,
     kinds: &HashMap<usize, String>,
+    tiers: &[String],
 ) -> PyResult<Bound<'py, PyDict>> {
     let units = PyList::empty(py);
     for (at, unit) in program.units().iter().enumerate() {
@@ -21,7 +22,11 @@ pub fn describe<'py>(
         let phases = PyList::empty(py);
         for (number, phase) in unit.phases.iter().enumerate() {
             let name = named.get(&at).and_then(|names| names.get(number));
-            phases.append(described(py, phase, name, &inputs, &outputs)?)?;
+            let entry = described(py, phase, name, &inputs, &outputs)?;
+            if let (Some(port), Some(pattern)) = (&unit.port, phase.transfer) {
+                entry.set_item("transfer", addresses(py, &port.patterns[pattern])?)?;
+            }
+            phases.append(entry)?;
         }
         let entry = PyDict::new(py);
         entry.set_item("name", &unit.name)?;
@@ -30,6 +35,7 @@ pub fn describe<'py>(
         entry.set_item("phases", phases)?;
         entry.set_item("nest", nest(py, &unit.nest)?)?;
         entry.set_item("choice", unit.choice.map(|choice| chosen(py, choice, kinds.get(&at), &inputs)).transpose()?)?;
+        entry.set_item("transfer", unit.port.as_ref().map(|port| door(py, port, tiers)).transpose()?)?;
         units.append(entry)?;
     }
     let streams = PyList::empty(py);
@@ -72,6 +78,25 @@ fn chosen<'py>(
     let entry = PyDict::new(py);
     entry.set_item("kind", kind)?;
     entry.set_item("control", control)?;
+    Ok(entry)
+}
+
+/// What all transfers of a unit have in common.
+fn door<'py>(py: Python<'py>, port: &Port, tiers: &[String]) -> PyResult<Bound<'py, PyDict>> {
+    let entry = PyDict::new(py);
+    entry.set_item("tier", tiers.get(port.tier))?;
+    entry.set_item("write", port.write)?;
+    entry.set_item("outstanding", port.outstanding)?;
+    Ok(entry)
+}
+
+/// Where the transfers of a phase go.
+fn addresses<'py>(py: Python<'py>, pattern: &Pattern) -> PyResult<Bound<'py, PyDict>> {
+    let entry = PyDict::new(py);
+    entry.set_item("address", pattern.base)?;
+    entry.set_item("nbytes", pattern.bytes)?;
+    entry.set_item("run", pattern.run)?;
+    entry.set_item("stride", pattern.stride)?;
     Ok(entry)
 }
 

@@ -85,15 +85,17 @@ impl StreamProgram {
         Ok(StreamProgram { program, call, structure: Arc::new(Structure { roles, decided }) })
     }
 
-    /// The program as plain dictionaries and lists, with the names of phases and the kinds of data-dependent units.
+    /// The program as plain dictionaries and lists, with the names of phases and tiers and the kinds of data-dependent
+    /// units.
     fn describe<'py>(
         &self,
         py: Python<'py>,
         phases: HashMap<usize, Vec<String>>,
         kinds: HashMap<usize, String>,
+        tiers: Vec<String>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let ops: Option<Vec<&str>> = self.structure.roles.as_ref().map(|roles| roles.iter().map(Role::name).collect());
-        stream_description::describe(py, self.program(), ops.as_deref(), &phases, &kinds)
+        stream_description::describe(py, self.program(), ops.as_deref(), &phases, &kinds, &tiers)
     }
 
     /// Some unit takes what comes first, so that values depend on time.

@@ -2,7 +2,9 @@
 
 use crate::errors;
 use crate::stream_function::Failure;
+use crate::stream_memory::{Shared, StreamMemory};
 use crate::stream_program::Structure;
+use crate::tier::{self, GivenTier};
 use crate::watch::detached;
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods};
 use pyo3::prelude::*;
@@ -12,7 +14,13 @@ use rdu_dataflow::observe::intervals::Intervals;
 use rdu_dataflow::observe::times::Times;
 use rdu_dataflow::observe::trace::Trace;
 use rdu_dataflow::table::Sink;
-use rdu_dataflow::{Bound as Prepared, Decisions, Mode, NoMemory, Observer, Program, Run, RunError, Setup, simulate};
+use rdu_dataflow::{
+    Bound as Prepared, Decisions, Mode, NoMemory, Observer, Program, Run, RunError, Setup, Unit, simulate,
+};
+use rdu_machine::tiers::Tiers;
+use rdu_machine::totals::TierTotals;
+use rdu_memory::Tier;
+use rdu_memory::tier::Counts;
 use std::sync::Arc;
 
 /// What Python asks of a run, as a dictionary with all of these keys.
@@ -31,6 +39,8 @@ pub struct Asked<'py> {
     intervals: Option<u64>,
     /// By unit: numbers of firings.
     firing_times: Option<Vec<(usize, Vec<u64>)>>,
+    /// Descriptions of the tiers that answer transfers.
+    tiers: Option<Bound<'py, PyAny>>,
 }
 
 /// What the data-dependent units of a run chose, and how often each unit fired.
@@ -73,7 +83,8 @@ impl Observed {
 }
 
 /// Runs and returns, by name: cycles, firings, fast (whether it ran so), units (a row of 8 numbers each), streams (a row
-/// of 2), outputs (sink and values), and what was asked for of recording, trace, intervals and firing_times.
+/// of 2), outputs (sink and values), with tiers their traffic (bytes read and written) and memory (what their buses did),
+/// and what was asked for of recording, trace, intervals and firing_times.
 pub fn run<'py>(
     py: Python<'py>,
     bound: &Prepared<'_>,
@@ -102,6 +113,8 @@ pub fn run<'py>(
     let chooses = program.units().iter().any(|unit| unit.choice.is_some());
     let mode = if asked.fast { Mode::Fast { skip: asked.skip } } else { Mode::Step };
     let mut tapes = Vec::new();
+    let mut tiers = asked.tiers.take().map(|given| tiers_of(py, &given, program)).transpose()?;
+    let mut counted = Vec::new();
     let run = detached(
         py,
         asked.progress.take(),
@@ -114,14 +127,30 @@ pub fn run<'py>(
             };
             let observer = if several.0.is_empty() { None } else { Some(&mut several as &mut dyn Observer) };
             let operators = if operators.is_empty() { None } else { Some(&mut operators[..]) };
-            simulate(bound, mode, Setup { memory: &mut NoMemory, operators, decisions, observer, watch })
+            let Some(tiers) = &mut tiers else {
+                return simulate(bound, mode, Setup { memory: &mut NoMemory, operators, decisions, observer, watch });
+            };
+            let shared = Shared::new(watch);
+            let mut memory = StreamMemory::new(Tiers::new(tiers, 0), program, &shared);
+            let watch = &mut |firings| shared.borrow_mut().goes_on(firings);
+            let run = simulate(bound, mode, Setup { memory: &mut memory, operators, decisions, observer, watch })?;
+            counted = tiers.iter_mut().map(|tier| totals(tier, run.cycles)).collect();
+            Ok(run)
         },
         |py, error| match failure.lock().ok().and_then(|mut failure| failure.take()) {
             Some(raised) => raised,
             None => errors::run(py, error),
         },
     )?;
+    if let Some(fault) = tiers.iter().flatten().find_map(Tier::fault) {
+        return Err(errors::dram(py, fault.clone()));
+    }
     let all = PyDict::new(py);
+    if tiers.is_some() {
+        let asked: Vec<[u64; 2]> = counted.iter().map(|tier: &TierTotals| tier.asked_bytes).collect();
+        all.set_item("traffic", asked)?;
+        all.set_item("memory", tier::counted(py, &counted)?)?;
+    }
     all.set_item("cycles", run.cycles)?;
     all.set_item("firings", run.firings)?;
     all.set_item("fast", asked.fast && !bound.is_first_come())?;
@@ -139,6 +168,22 @@ pub fn run<'py>(
     }
     add_observed(py, &all, observed, &asked, &run)?;
     Ok(all)
+}
+
+/// The tiers that the transfers of a program go to, as they are before a run.
+fn tiers_of(py: Python<'_>, given: &Bound<'_, PyAny>, program: &Program) -> PyResult<Vec<Tier>> {
+    let tiers = tier::given(py, given)?.into_iter().map(GivenTier::build).collect::<Result<Vec<_>, _>>();
+    let tiers = tiers.map_err(|error| errors::memory(py, error.to_string()))?;
+    let beyond = |unit: &&Unit| unit.port.as_ref().is_some_and(|port| port.tier >= tiers.len());
+    match program.units().iter().find(beyond) {
+        None => Ok(tiers),
+        Some(unit) => Err(errors::graph(py, format!("unit {:?} names none of {} tiers", unit.name, tiers.len()))),
+    }
+}
+
+/// What a tier has done in a run of so many cycles, all its channels together.
+fn totals(tier: &mut Tier, cycles: u64) -> TierTotals {
+    TierTotals { asked_bytes: tier.asked_bytes(), counts: Counts::sum(&tier.counts(cycles)) }
 }
 
 /// Busy, data, space, memory, idle, firings, first cycle and end cycle of every unit.
