@@ -27,6 +27,7 @@ def test_a_description_has_units_with_phases_and_streams_with_rates() -> None:
                     {"phase": 0, "times": 1},
                 ],
                 "choice": None,
+                "transfer": None,
             },
             {
                 "name": "b",
@@ -35,6 +36,7 @@ def test_a_description_has_units_with_phases_and_streams_with_rates() -> None:
                 "phases": [{"ii": 1, "latency": 0, "consume": {"s": 1}, "produce": {}}],
                 "nest": [{"phase": 0, "times": 3}],
                 "choice": None,
+                "transfer": None,
             },
         ],
         "streams": [

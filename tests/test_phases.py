@@ -82,6 +82,7 @@ def test_nothing_is_unrolled() -> None:
             }
         ],
         "choice": None,
+        "transfer": None,
     }
 
 

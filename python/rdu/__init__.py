@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rdu.api import load as load
     from rdu.builder import Builder as Builder
     from rdu.builder import TraceWindow as TraceWindow
+    from rdu.builder import Transfer as Transfer
     from rdu.builder import loop as loop
     from rdu.builder import phase as phase
     from rdu.errors import RduError as RduError
@@ -40,6 +41,7 @@ __all__ = [
     "Run",
     "Sram",
     "TraceWindow",
+    "Transfer",
     "__version__",
     "compile",
     "errors",
@@ -63,6 +65,7 @@ _HOMES = {
     "Run": "run",
     "Sram": "memory",
     "TraceWindow": "builder",
+    "Transfer": "builder",
     "compile": "api",
     "estimate": "studies.estimate",
     "load": "api",

@@ -9,6 +9,8 @@ from .nest import Loop, Phase, loop, phase
 from .program import StreamProgram
 from .result import StreamRun, StreamTotals, UnitTotals
 from .trace import Trace, TraceWindow
+from .traffic import TierTotals
+from .transfer import Transfer
 
 __all__ = [
     "Builder",
@@ -17,8 +19,10 @@ __all__ = [
     "StreamProgram",
     "StreamRun",
     "StreamTotals",
+    "TierTotals",
     "Trace",
     "TraceWindow",
+    "Transfer",
     "UnitTotals",
     "loop",
     "phase",

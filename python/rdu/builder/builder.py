@@ -8,14 +8,14 @@ from itertools import islice
 import numpy.typing as npt
 
 from ..errors import GraphError
-from . import checks, choices, columns, inference, lanes, operators, phases
+from . import assembly, checks, choices, columns, inference, operators
 from . import nest as nests
+from . import transfer as transfers
 from .labels import Labels
 from .nest import Loop, Phase
-from .parts import ROUTE, SINK, SOURCE, Choice, Function, Stream, StreamRow, Unit, UnitRow, attach
-from .parts import Rates as Entries
-from .phases import Plan
+from .parts import ROUTE, SINK, SOURCE, Choice, Function, Stream, StreamRow, Unit, UnitRow
 from .program import StreamProgram
+from .transfer import Transfer
 
 Rates = int | list[int] | tuple[int, ...]
 
@@ -58,6 +58,7 @@ class Builder:
         phases: Mapping[str, Phase] | None = None,
         nest: str | Loop | Sequence[str | Loop] | None = None,
         lanes: int | None = None,
+        transfer: Transfer | None = None,
     ) -> None:
         """Add a unit.
 
@@ -86,6 +87,9 @@ class Builder:
             unrolled. Rates that a stream leaves out are as the phases say.
         lanes
             Values in one token that a function makes, where that is not as many as in the tokens of its first input.
+        transfer
+            What every firing asks of memory: the unit is then a load or a store unit, and the program runs with a
+            machine. A unit with phases says it in each of them.
 
         Examples
         --------
@@ -99,7 +103,7 @@ class Builder:
         >>> b.build().run().units["mac"].firings
         900
         """
-        plain = op is None and phases is None and nest is None and lanes is None
+        plain = op is None and phases is None and nest is None and lanes is None and transfer is None
         if (
             plain
             and type(name) is str
@@ -122,7 +126,7 @@ class Builder:
                 raise GraphError(f"unit {name!r}: lanes says what a function makes, but op is {op!r}")
             width = checks.number(lanes, "unit", name, "lanes", 1, checks.MOST_RATE)
         if phases is None and nest is None:
-            unit = self._add(name, count, ii, latency, op)
+            unit = self._add(name, count, ii, latency, op, transfer)
             if width is not None:
                 unit.lanes = width
             return
@@ -131,13 +135,23 @@ class Builder:
             raise GraphError(f"unit {name!r} has {given} but no {missing}; give both")
         if count is not None or (type(ii), type(latency), ii, latency) != (int, int, 1, 0):
             raise GraphError(f"unit {name!r} has phases, which say firings, ii and latency; leave these out")
-        described, body = _phases(name, phases), nests.checked(nest, f"unit {name!r}: nest")
+        if transfer is not None:
+            raise GraphError(f"unit {name!r} has phases; say transfer in each of them")
+        described, body = nests.phases(phases, name), nests.checked(nest, f"unit {name!r}: nest")
         for entry in nests.names(body):
             checks.known(entry, described, f"unit {name!r}: nest: phase")
         unit = self._add(name, None, 1, 0, op)
         unit.phases, unit.nest, unit.lanes = described, body, width
 
-    def source(self, name: str, values: npt.ArrayLike, ii: Rates = 1, latency: Rates = 0) -> None:
+    def source(
+        self,
+        name: str,
+        values: npt.ArrayLike,
+        ii: Rates = 1,
+        latency: Rates = 0,
+        *,
+        transfer: Transfer | None = None,
+    ) -> None:
         """Add a unit that sends the rows of an array, one token a row, in order.
 
         Parameters
@@ -149,14 +163,22 @@ class Builder:
             (a memory-mapped file is read as the run goes): what is changed in it before a run is what the run sends.
             Anything else is converted to float32, which copies. Each of the source's streams carries every row (or,
             with rates of 0 in turns, its share of them).
-        ii, latency
-            As for :meth:`unit`, in cycles.
+        ii, latency, transfer
+            As for :meth:`unit`, in cycles; the values are those of the array, whatever a transfer's address.
         """
         self._check_new(name)
         rows = checks.rows(values, f"source {name!r}: values")
-        self._add(name, None, ii, latency, SOURCE).values = rows
+        self._add(name, None, ii, latency, SOURCE, transfer).values = rows
 
-    def sink(self, name: str, firings: int | None = None, ii: Rates = 1, latency: Rates = 0) -> None:
+    def sink(
+        self,
+        name: str,
+        firings: int | None = None,
+        ii: Rates = 1,
+        latency: Rates = 0,
+        *,
+        transfer: Transfer | None = None,
+    ) -> None:
         """Add a unit that keeps every token it takes: ``run.outputs[name]``, float32, shape (tokens, lanes).
 
         Its ``firings``, if left out, take as many tokens as its producer sends. Initial tokens of the stream come first
@@ -164,7 +186,7 @@ class Builder:
         """
         self._check_new(name)
         count = None if firings is None else checks.number(firings, "sink", name, "firings", 1)
-        self._add(name, count, ii, latency, SINK)
+        self._add(name, count, ii, latency, SINK, transfer)
 
     def switch(
         self,
@@ -310,7 +332,7 @@ class Builder:
         sends = None if produce is None else checks.rates(produce, name, "produce")
         takes = None if consume is None else checks.rates(consume, name, "consume")
         if initial or sends is not None or takes is not None:
-            _check_capacity(name, capacity, initial, sends, takes)
+            checks.capacity(name, capacity, initial, sends, takes)
             for at, rates in ((start, sends), (end, takes)):
                 if rates is not None and len(rates) > 1:
                     self._unit(at).cyclic = True
@@ -327,31 +349,15 @@ class Builder:
         """
         if not self._numbers:
             raise GraphError("the program has no units; add at least one with unit(...)")
-        names, stream_names = tuple(self._numbers), tuple(self._streams)
         if not self._units and (counts := inference.plain(self._rows, self._streams.values())) is not None:
-            core = columns.plain(names, self._rows, counts, self._streams)
-            return StreamProgram(core, Labels(names, stream_names, {}, {}, {}))
+            core = columns.plain(self._numbers, self._rows, counts, self._streams)
+            return StreamProgram(core, Labels(tuple(self._numbers), tuple(self._streams), {}, {}, {}))
         units = [self._units.get(at) or Unit(name, at, *self._rows[at], None) for name, at in self._numbers.items()]
         streams = [
             Stream(name, at, units[row[0]], units[row[1]], *row[2:])
             for at, (name, row) in enumerate(self._streams.items())
         ]
-        special = [unit for unit in units if unit.cyclic or unit.phases is not None or unit.choice is not None]
-        valued = any(map(_has_values, units))
-        if valued or special:
-            attach(units, streams)
-        plans = {unit.at: _plan(unit) for unit in special}
-        firings = inference.firings(units, streams, plans)
-        widths = None
-        if valued:
-            operators.check(units, plans)
-            widths = lanes.lanes(units, streams, plans)
-        choices.check_decided(special, values=widths is not None)
-        core = columns.program(units, streams, plans, firings, widths)
-        sinks = {} if widths is None else {unit.at: widths[unit.inputs[0].at] for unit in units if unit.role == SINK}
-        phase_names = {at: plan.names for at, plan in plans.items() if plan.names}
-        kinds = {unit.at: unit.choice.kind for unit in special if unit.choice is not None}
-        return StreamProgram(core, Labels(names, stream_names, sinks, phase_names, kinds))
+        return assembly.program(units, streams)
 
     def _check_new(self, name: str) -> None:
         if type(name) is not str or not name or not name.isascii():
@@ -405,10 +411,19 @@ class Builder:
                 raise GraphError(f"{kind} {name!r} has {len(given)} decisions, but firings is {count}; leave it out")
         self._add(name, count, interval, delay, ROUTE).choice = Choice(kind, control, given)
 
-    def _add(self, name: str, firings: int | None, ii: Rates, latency: Rates, role: str | Function | None) -> Unit:
+    def _add(
+        self,
+        name: str,
+        firings: int | None,
+        ii: Rates,
+        latency: Rates,
+        role: str | Function | None,
+        transfer: Transfer | None = None,
+    ) -> Unit:
         intervals = checks.numbers(ii, "unit", name, "ii", 1)
         latencies = checks.numbers(latency, "unit", name, "latency", 0)
         unit = Unit(name, len(self._rows), firings, intervals, latencies, role)
+        unit.transfer = transfers.checked(transfer, f"unit {name!r}")
         if not type(intervals) is type(latencies) is int:
             unit.cyclic = True
         self._numbers[name] = unit.at
@@ -423,33 +438,3 @@ class Builder:
             name = next(islice(self._numbers, at, None))
             self._units[at] = Unit(name, at, *self._rows[at], None)
         return self._units[at]
-
-
-def _phases(name: str, described: object) -> dict[str, Phase]:
-    if not isinstance(described, Mapping) or not described:
-        raise GraphError(
-            f"unit {name!r}: phases is {checks.shown(described)}; it must be a dictionary of rdu.phase(...)"
-        )
-    for key, entry in described.items():
-        checks.name(key, f"unit {name!r}: a phase")
-        if not isinstance(entry, Phase):
-            raise GraphError(f"unit {name!r}: phase {key!r} is {checks.shown(entry)}; make it with rdu.phase(...)")
-    return dict(described)
-
-
-def _has_values(unit: Unit) -> bool:
-    return unit.role is not None and unit.role != ROUTE
-
-
-def _plan(unit: Unit) -> Plan:
-    if unit.choice is not None:
-        return choices.plan(unit, unit.choice)
-    return phases.cyclic(unit) if unit.phases is None else phases.phased(unit)
-
-
-def _check_capacity(name: str, capacity: int, initial: int, produce: Entries, consume: Entries) -> None:
-    most = {key: max(rates) for key, rates in (("produce", produce), ("consume", consume)) if rates}
-    for key, need in {**most, "initial": initial}.items():
-        if capacity < need:
-            what = f"stream {name!r}: capacity is {capacity}, below {key} of {need}"
-            raise GraphError(f"{what}; make it at least {need}")

@@ -90,6 +90,16 @@ def rates(value: object, name: str, key: str) -> tuple[int, ...] | None:
     return (integer(value, what, 1, MOST_RATE),)
 
 
+def capacity(
+    name: str, slots: int, initial: int, produce: tuple[int, ...] | None, consume: tuple[int, ...] | None
+) -> None:
+    """What one firing of either unit moves, and the initial tokens, fit into the stream."""
+    most = {key: max(rates) for key, rates in (("produce", produce), ("consume", consume)) if rates}
+    for key, need in {**most, "initial": initial}.items():
+        if slots < need:
+            raise GraphError(f"stream {name!r}: capacity is {slots}, below {key} of {need}; make it at least {need}")
+
+
 def rows(value: object, what: str) -> npt.NDArray[np.float32]:
     """Values of a source as float32, shape (tokens, lanes); an array of one dimension has one lane."""
     try:

@@ -11,11 +11,12 @@ import numpy.typing as npt
 from .. import _core
 from .parts import Function, Stream, StreamRow, Unit, UnitRow
 from .phases import Nest, Plan, first, rate
+from .transfer import Port, port
 
 Column = npt.NDArray[np.int64]
-# Index of the unit; (ii, latency, consume, produce) for each phase; nest; control input (-1: first come).
+# Index of the unit; (ii, latency, consume, produce) for each phase; nest; control input (-1: first come); memory port.
 Ends = list[tuple[int, int]]
-Special = tuple[int, list[tuple[int, int, Ends, Ends]], Nest, int | None]
+Special = tuple[int, list[tuple[int, int, Ends, Ends]], Nest, int | None, Port | None]
 
 
 def program(
@@ -44,7 +45,7 @@ def program(
         _column([rate(stream.produce) for stream in streams]),
         _column([rate(stream.consume) for stream in streams]),
     )
-    special = [_special(at, plan, firings[at]) for at, plan in plans.items()]
+    special = [_special(units[at], plan, firings[at]) for at, plan in plans.items()]
     if lanes is None:
         given = [(unit.at, unit.choice.decisions) for unit in units if unit.choice is not None]
         decided = {at: decisions for at, decisions in given if decisions is not None} or None
@@ -82,9 +83,10 @@ def _column(numbers: Iterable[int]) -> Column:
     return np.frombuffer(array("q", numbers), dtype=np.int64)
 
 
-def _special(at: int, plan: Plan, firings: int | None) -> Special:
+def _special(unit: Unit, plan: Plan, firings: int | None) -> Special:
     phases = [(row.ii, row.latency, _ends(row.consume), _ends(row.produce)) for row in plan.rows]
-    return at, phases, plan.nest(firings), plan.control
+    door = port(unit.name, [row.transfer for row in plan.rows])
+    return unit.at, phases, plan.nest(firings), plan.control, door
 
 
 def _ends(rates: tuple[int, ...]) -> Ends:

@@ -61,9 +61,10 @@ def _open(units: list[Unit], plans: Mapping[int, Plan], found: dict[int, int | N
             if target.at in found or _sent(stream, plans, found) is not None:
                 continue
             if target.at in plans:
+                what = "transfer" if target.transfers else "have lists of numbers"
                 raise GraphError(
                     f"unit {target.name!r} fires as long as {stream.source.name!r} sends, which data decide, and such "
-                    f"a unit cannot have lists of numbers; give firings=... or single numbers"
+                    f"a unit cannot {what}; give firings=..."
                 )
             found[target.at] = None
             ready.append(target.at)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from ..errors import GraphError
 from . import checks
+from .transfer import Transfer
+from .transfer import checked as checked_transfer
 
 # Loops inside loops; a nest is walked by recursion on both sides of the language border.
 MOST_DEPTH = 64
@@ -23,6 +25,7 @@ class Phase:
     latency: int
     consume: int | dict[str, int]
     produce: int | dict[str, int]
+    transfer: Transfer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,9 @@ class Loop:
     body: tuple[str | Loop, ...]
 
 
-def phase(ii: int = 1, latency: int = 0, consume: Ends = 0, produce: Ends = 0) -> Phase:
+def phase(
+    ii: int = 1, latency: int = 0, consume: Ends = 0, produce: Ends = 0, transfer: Transfer | None = None
+) -> Phase:
     """One kind of firing of a unit: what it costs and what it moves.
 
     Parameters
@@ -45,6 +50,9 @@ def phase(ii: int = 1, latency: int = 0, consume: Ends = 0, produce: Ends = 0) -
     consume, produce
         Tokens: a number for every input (output), or a dictionary by end. An end is named by its stream, or by the unit
         at the other side if only one stream joins the two. Ends that are left out are left alone.
+    transfer
+        What the firing asks of memory. Either all phases of a unit transfer, to one tier and in one direction, or none
+        does; phases with an equal transfer go on where the other one's last request ended.
 
     Raises
     ------
@@ -54,13 +62,14 @@ def phase(ii: int = 1, latency: int = 0, consume: Ends = 0, produce: Ends = 0) -
     Examples
     --------
     >>> phase(ii=2, consume={"weights": 4})
-    Phase(ii=2, latency=0, consume={'weights': 4}, produce=0)
+    Phase(ii=2, latency=0, consume={'weights': 4}, produce=0, transfer=None)
     """
     return Phase(
         checks.integer(ii, "phase: ii", 1),
         checks.integer(latency, "phase: latency", 0),
         _ends(consume, "consume"),
         _ends(produce, "produce"),
+        checked_transfer(transfer, "phase"),
     )
 
 
@@ -91,6 +100,19 @@ def loop(times: int, *body: str | Loop) -> Loop:
     if depth(found.body) >= MOST_DEPTH:
         raise GraphError(f"loop: more than {MOST_DEPTH} loops are inside each other")
     return found
+
+
+def phases(described: object, unit: str) -> dict[str, Phase]:
+    """The phases of a unit by name."""
+    if not isinstance(described, Mapping) or not described:
+        raise GraphError(
+            f"unit {unit!r}: phases is {checks.shown(described)}; it must be a dictionary of rdu.phase(...)"
+        )
+    for key, entry in described.items():
+        checks.name(key, f"unit {unit!r}: a phase")
+        if not isinstance(entry, Phase):
+            raise GraphError(f"unit {unit!r}: phase {key!r} is {checks.shown(entry)}; make it with rdu.phase(...)")
+    return dict(described)
 
 
 def checked(body: object, what: str) -> tuple[str | Loop, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .nest import Loop, Phase
+from .transfer import Transfer
 
 SOURCE = "source"
 SINK = "sink"
@@ -68,6 +69,7 @@ class Unit:
     phases: dict[str, Phase] | None = None
     nest: tuple[str | Loop, ...] = ()
     choice: Choice | None = None
+    transfer: Transfer | None = None
     # Some number of it or of its streams is a list.
     cyclic = False
     # Its streams in the order in which they were described, once `attach` has found them.
@@ -89,6 +91,16 @@ class Unit:
         self.ii = ii
         self.latency = latency
         self.role = role
+
+    @property
+    def transfers(self) -> bool:
+        """Whether it is a load or store unit."""
+        return self.transfer is not None or any(phase.transfer for phase in (self.phases or {}).values())
+
+    @property
+    def is_special(self) -> bool:
+        """Whether single numbers cannot say what it does."""
+        return self.cyclic or any(part is not None for part in (self.phases, self.choice, self.transfer))
 
     def __repr__(self) -> str:
         return f"Unit({self.name!r})"

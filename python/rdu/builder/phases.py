@@ -12,6 +12,7 @@ from ..errors import GraphError
 from . import checks
 from .nest import Loop
 from .parts import Stream, Unit
+from .transfer import Transfer
 
 # Phases of one unit before equal neighbours are joined; more comes from lists whose lengths share no divisor.
 MOST_PHASES = 1 << 20
@@ -22,12 +23,13 @@ Nest = list["tuple[int | Nest, int | None]"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One kind of firing: cycles, and tokens on each input and each output."""
+    """One kind of firing: cycles, tokens on each input and each output, and what it asks of memory."""
 
     ii: int
     latency: int
     consume: tuple[int, ...]
     produce: tuple[int, ...]
+    transfer: Transfer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ def cyclic(unit: Unit) -> Plan:
     rows = zip(*(entries * (length // len(entries)) for entries in lists), strict=True)
     order = [distinct.setdefault(row, len(distinct)) for row in rows]
     inputs = 2 + len(unit.inputs)
-    return Plan([Row(row[0], row[1], row[2:inputs], row[inputs:]) for row in distinct], order=order)
+    found = [Row(row[0], row[1], row[2:inputs], row[inputs:], unit.transfer) for row in distinct]
+    return Plan(found, order=order)
 
 
 def phased(unit: Unit) -> Plan:
@@ -86,7 +89,7 @@ def phased(unit: Unit) -> Plan:
     consumed = _resolved(unit, "consume", unit.inputs)
     produced = _resolved(unit, "produce", unit.outputs)
     rows = [
-        Row(phase.ii, phase.latency, consume, produce)
+        Row(phase.ii, phase.latency, consume, produce, phase.transfer)
         for phase, consume, produce in zip(phases.values(), consumed, produced, strict=True)
     ]
     numbers = {name: at for at, name in enumerate(phases)}

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from .. import _core
 from ..errors import GraphError
-from . import checks, retiming
+from ..machine import Machine, read
+from ..memory.tier import describe_tiers
+from . import checks, retiming, transfer
 from .analysis import Analysis
 from .labels import Labels
 from .result import StreamRun, collect
@@ -23,9 +25,11 @@ class StreamProgram:
     before). While it runs, each slot that a stream can fill takes 8 to 24 bytes more, and the values of its token.
     """
 
-    def __init__(self, core: _core.StreamProgram, labels: Labels) -> None:
+    def __init__(self, core: _core.StreamProgram, labels: Labels, reaches: tuple[transfer.Reach, ...] = ()) -> None:
         self._core = core
         self._labels = labels
+        # Of the units that transfer.
+        self._reaches = reaches
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -49,13 +53,15 @@ class StreamProgram:
             "control": stream name}`` (None for a merge). A phase has ``ii`` and ``latency`` in cycles, ``consume`` and
             ``produce``: tokens by stream name, and a ``name`` where it was given one. A nest is a list of ``{"phase":
             index, "times": count}`` and ``{"body": nest, "times": count}``, run from front to back. In a data-dependent
-            unit each phase is one way that a firing can go.
+            unit each phase is one way that a firing can go. ``transfer`` of a unit is None or its door to memory,
+            ``tier``, ``write`` and ``outstanding``; each of its phases then has a ``transfer`` of its own: ``address``,
+            ``nbytes``, ``run`` and ``stride``, as :class:`rdu.Transfer` says.
 
             ``"streams"``: for each its ``name``, ``source``, ``target`` (unit names), ``capacity`` (tokens),
             ``latency``, ``credit`` (cycles), ``initial`` (tokens), ``lanes`` (values in one token), and ``produce`` and
             ``consume``: tokens by phase of the source and of the target.
         """
-        return self._core.describe(dict(self._labels.phases), dict(self._labels.kinds))
+        return self._core.describe(dict(self._labels.phases), dict(self._labels.kinds), list(transfer.TIERS))
 
     def run(
         self,
@@ -68,6 +74,7 @@ class StreamProgram:
         trace: TraceWindow | Mapping[str, object] | bool | None = None,
         intervals: int | None = None,
         firing_times: Mapping[str, Sequence[int]] | None = None,
+        machine: str | Machine | None = None,
     ) -> StreamRun:
         """Run the program from cycle 0 until every unit has finished.
 
@@ -93,6 +100,9 @@ class StreamProgram:
             skipped.
         firing_times
             By unit the numbers of firings whose start is wanted in ``run.firing_times``.
+        machine
+            Whose memory answers the transfers of a program that has some: a :class:`rdu.Machine`, or the name of one.
+            ``run.memory`` then says what it did.
 
         Raises
         ------
@@ -101,7 +111,12 @@ class StreamProgram:
         rdu.errors.RunError
             A control token that is no decision, or a retimed run that ends early.
         rdu.errors.GraphError
-            An unknown mode; a unit or number that does not exist; a recording that does not fit.
+            An unknown mode; a unit or number that does not exist; a recording that does not fit; transfers without a
+            machine.
+        rdu.errors.TransferError
+            A transfer that leaves its tier.
+        rdu.errors.MachineError
+            A machine that does not exist.
         """
         if mode not in (FAST, STEP):
             raise GraphError(f'mode is {mode!r}; it must be "fast" or "step"')
@@ -111,6 +126,7 @@ class StreamProgram:
             raise GraphError(f"progress is {progress!r}; it must be a function of the number of firings")
         if record and self._core.merges:
             raise GraphError("record: the program has a merge, whose choices follow from one timing and fit no other")
+        found_machine = read(machine) if isinstance(machine, str) else machine
         wanted = None if firing_times is None else self._firing_times(firing_times)
         asked: _core._RunAsked = {
             "fast": mode == FAST,
@@ -121,10 +137,11 @@ class StreamProgram:
             "trace": None if trace is None or trace is False else window(trace).asked(self._labels),
             "intervals": None if intervals is None else checks.integer(intervals, "intervals", 1),
             "firing_times": wanted,
+            "tiers": self._tiers(found_machine),
         }
         found = self._core.run(asked)
         numbers = None if wanted is None else [list(entry[1]) for entry in wanted]
-        return collect(self._labels, found, numbers, list(firing_times or ()), values)
+        return collect(self._labels, found, numbers, list(firing_times or ()), values, found_machine)
 
     def retimed(
         self,
@@ -166,7 +183,7 @@ class StreamProgram:
         core = self._core.retimed(
             retiming.units(units or {}, self._labels), retiming.streams(streams or {}, self._labels)
         )
-        return StreamProgram(core, self._labels)
+        return StreamProgram(core, self._labels, self._reaches)
 
     def analyse(self) -> Analysis:
         """How fast the program can be, what holds it back, and how much room its streams need, before it runs.
@@ -191,6 +208,21 @@ class StreamProgram:
         ({'a': 3, 'b': 2}, Fraction(8, 1), 'b')
         """
         return Analysis(self._core, self.units, self.streams)
+
+    def _tiers(self, machine: Machine | None) -> list[dict[str, object]] | None:
+        """The tiers that answer transfers, where there are any."""
+        if machine is not None and not isinstance(machine, Machine):
+            raise GraphError(f"machine is {checks.shown(machine)}; it must be a rdu.Machine or the name of one")
+        if not self._reaches:
+            return None
+        if machine is None:
+            first = self._reaches[0]
+            raise GraphError(
+                f"unit {first.unit!r} transfers to {first.transfer.tier}, whose memory belongs to a machine; "
+                'name one, as in run(machine="sn40l")'
+            )
+        transfer.check_fits(self._reaches, machine)
+        return describe_tiers(machine)
 
     def _firing_times(self, wanted: object) -> list[tuple[int, list[int]]]:
         if not isinstance(wanted, Mapping):

@@ -11,9 +11,12 @@ import numpy.typing as npt
 
 from .. import _core
 from ..errors import GraphError
+from ..machine import Machine
+from . import traffic
 from .labels import Labels
 from .trace import COLUMNS, Trace
 from .trace import STATES as STATES
+from .traffic import TierTotals
 
 # Characters of a full bar.
 BAR = 10
@@ -95,6 +98,8 @@ class StreamRun:
         Totals by name, in the order in which they were described.
     outputs
         Each sink's tokens, float32, shape (tokens, lanes).
+    memory
+        What each tier of the machine did, by name; empty where no unit transfers.
     trace
         The firings that were asked for.
     intervals
@@ -111,6 +116,7 @@ class StreamRun:
     units: Mapping[str, UnitTotals]
     streams: Mapping[str, StreamTotals]
     outputs: Mapping[str, npt.NDArray[np.float32]]
+    memory: Mapping[str, TierTotals] = field(default_factory=dict)
     trace: Trace | None = None
     intervals: npt.NDArray[np.int64] | None = None
     firing_times: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
@@ -125,6 +131,7 @@ class StreamRun:
             "units": {name: asdict(unit) for name, unit in self.units.items()},
             "streams": {name: asdict(stream) for name, stream in self.streams.items()},
             "outputs": {name: values.tolist() for name, values in self.outputs.items()},
+            "memory": {name: tier.to_dict() for name, tier in self.memory.items()},
         }
 
     def __repr__(self) -> str:
@@ -139,6 +146,7 @@ class StreamRun:
         for name, unit in self.units.items():
             cells = "".join(f"  {_bar(getattr(unit, state), self.cycles)}" for state in STATES)
             lines.append(f"{name:<{width}}  {unit.firings:>{count}}{cells}")
+        lines += traffic.lines(self.memory)
         return "\n".join(line.rstrip() for line in lines)
 
 
@@ -148,10 +156,11 @@ def collect(
     numbers: list[list[int]] | None,
     asked: list[str],
     values: StreamRun | None,
+    machine: Machine | None = None,
 ) -> StreamRun:
     """A run from what the engine returned; outputs are those of ``values``, where a recorded run stands for them.
 
-    ``numbers`` are the firings whose times were asked for, of the units ``asked``.
+    ``numbers`` are the firings whose times were asked for, of the units ``asked``; ``machine`` has the memory.
     """
     units = Totals(labels.unit_numbers, found["units"].view(np.int64), UnitTotals)
     outputs = {labels.units[at]: rows.reshape(-1, labels.sinks[at]) for at, rows in found["outputs"]}
@@ -171,6 +180,7 @@ def collect(
         units=units,
         streams=Totals(labels.stream_numbers, found["streams"].view(np.int64), StreamTotals),
         outputs=outputs if values is None else values.outputs,
+        memory={} if machine is None else traffic.totals(found, machine),
         trace=None if trace is None else _trace(labels, *trace),
         intervals=None if intervals is None else intervals.view(np.int64),
         firing_times=times,
