@@ -163,6 +163,9 @@ def _box(unit: dict[str, Any], run: StreamRun | None, highlighted: bool, open_en
     times = [_list([unit["phases"][phase][key] for phase in order]) for key in ("ii", "latency")]
     kind = unit["choice"]["kind"] if unit["choice"] is not None else unit["op"]
     facts = [f"{'' if kind is None else kind + ', '}ii {times[0]}, latency {times[1]}"]
+    door = unit["transfer"]
+    if door is not None:
+        facts.append(f"{'stores to' if door['write'] else 'loads from'} {door['tier']}, {_sizes(unit['phases'])}")
     shares = None
     firings = unit["firings"]
     if run is not None:
@@ -175,6 +178,12 @@ def _box(unit: dict[str, Any], run: StreamRun | None, highlighted: bool, open_en
     if open_ends:
         facts.append(f"{open_ends} more stream{'s' * (open_ends != 1)}")
     return Box(visible(unit["name"]), tuple(facts), shares, highlighted)
+
+
+def _sizes(phases: Sequence[dict[str, Any]]) -> str:
+    """Bytes of the requests of a load or store unit."""
+    sizes = sorted({phase["transfer"]["nbytes"] for phase in phases})
+    return " or ".join(f"{size} B" for size in sizes[:MOST_ENTRIES]) + (" …" if len(sizes) > MOST_ENTRIES else "")
 
 
 def _marks(stream: dict[str, Any], units: dict[str, dict[str, Any]], run: StreamRun | None) -> tuple[str, ...]:

@@ -64,6 +64,8 @@ def write_sdf3(
                 f"unit {unit['name']!r} computes values ({unit['op']!r}); SDF3 has none: pass drop_values=True "
                 "to write its times alone"
             )
+        if unit["transfer"] is not None:
+            raise GraphError(f"unit {unit['name']!r} transfers to {unit['transfer']['tier']}; SDF3 knows no memory")
     rounds = {unit["name"]: of(unit) for unit in described["units"]}
     kind = "csdf" if any(len(round.order) > 1 for round in rounds.values()) else "sdf"
     lines = [
