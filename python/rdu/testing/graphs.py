@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ..builder import Builder
 from ..builder.nest import Loop, Phase, loop
+from ..builder.transfer import Transfer
 
 SHAPES = ("chain", "tree", "diamond", "feedback", "any")
 # What a unit with values is, where it is not an operator of the table.
@@ -39,7 +40,7 @@ class Unit:
     """A unit of a made-up program; lists are cyclo-static, ``firings`` None is as long as tokens come.
 
     A unit with values has an ``op`` or a ``choice``, a source its ``rows`` too. ``phases`` and ``nest`` stand for
-    ``ii`` and ``latency`` and name their ends by stream.
+    ``ii`` and ``latency`` and name their ends by stream; then ``transfer`` is theirs too.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Unit:
     phases: Mapping[str, Phase] | None = None
     nest: Nest = ()
     choice: Choice | None = None
+    transfer: Transfer | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,12 @@ class Graph:
         """Whether tokens have values."""
         return any(unit.op is not None for unit in self.units)
 
+    def reordered(self, order: Sequence[int]) -> Graph:
+        """The same program, its units described in another order: ``order[0]`` first."""
+        places = {unit: place for place, unit in enumerate(order)}
+        streams = (replace(s, source=places[s.source], target=places[s.target]) for s in self.streams)
+        return Graph(tuple(self.units[unit] for unit in order), tuple(streams))
+
     def least(self, stream: Stream) -> int:
         """The smallest capacity with which the stream can be built."""
         sent = [_rate(phase.produce, stream.name) for phase in (self.units[stream.source].phases or {}).values()]
@@ -204,13 +212,13 @@ def _describe(b: Builder, unit: Unit) -> None:
             described["firings"] = unit.firings
         getattr(b, unit.choice.kind)(unit.name, **described)
     elif unit.op == SOURCE:
-        b.source(unit.name, unit.rows, ii=unit.ii, latency=unit.latency)
+        b.source(unit.name, unit.rows, ii=unit.ii, latency=unit.latency, transfer=unit.transfer)
     elif unit.op == SINK:
-        b.sink(unit.name, firings=unit.firings, ii=unit.ii, latency=unit.latency)
+        b.sink(unit.name, firings=unit.firings, ii=unit.ii, latency=unit.latency, transfer=unit.transfer)
     elif unit.phases is not None:
         b.unit(unit.name, op=unit.op, phases=unit.phases, nest=unit.nest)
     else:
-        b.unit(unit.name, firings=unit.firings, ii=unit.ii, latency=unit.latency, op=unit.op)
+        b.unit(unit.name, firings=unit.firings, ii=unit.ii, latency=unit.latency, op=unit.op, transfer=unit.transfer)
 
 
 def _rate(ends: int | dict[str, int], stream: str) -> int:
