@@ -53,6 +53,11 @@ fn packed_vectors(values: &[f32], element: Element) -> Packed {
             narrow(&padded, &mut out).unwrap();
             Packed::Bf16(out)
         }
+        Element::Int8 => {
+            round(&mut padded, element);
+            let tiles = padded.iter().map(|&value| value as i8).collect();
+            Packed::Int8 { tiles, scales: Vec::new(), loss: Loss::default() }
+        }
     }
 }
 
@@ -60,6 +65,7 @@ fn fp32(packed: &Packed) -> Vec<f32> {
     match packed {
         Packed::F32(data) => data.clone(),
         Packed::Bf16(data) => data.iter().map(|&b| f32::from_bits(u32::from(b) << 16)).collect(),
+        Packed::Int8 { tiles, .. } => tiles.iter().map(|&value| f32::from(value)).collect(),
     }
 }
 
@@ -80,9 +86,25 @@ fn half_tree(mut lanes: Vec<f32>) -> f32 {
     lanes[0]
 }
 
+/// The naive quantisation of each row: whole numbers as fp32, and what they count.
+fn quantized(rows: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
+    let (mut values, mut scales) = (Vec::new(), Vec::new());
+    for row in rows.chunks(width) {
+        let largest = row.iter().fold(0.0_f32, |m, x| if m.is_nan() || m >= x.abs() { m } else { x.abs() });
+        let scale = largest / 127.0;
+        let whole = |x: f32| (x / scale).round_ties_even().clamp(-127.0, 127.0);
+        values.extend(row.iter().map(|&x| if whole(x).is_nan() { 0.0 } else { whole(x) }));
+        scales.push(scale);
+    }
+    (values, scales)
+}
+
 struct Case {
     x: Vec<f32>,
+    /// As the weight holds them: whole numbers for int8.
     rows: Vec<f32>,
+    scales: Option<Vec<f32>>,
+    given: Vec<f32>,
     bias: Vec<f32>,
     positions: usize,
     inner: usize,
@@ -94,30 +116,55 @@ struct Case {
 impl Case {
     fn new(seed: u64, [positions, inner, outer, splits]: [usize; 4], element: Element, wild: bool) -> Case {
         let mut source = source(seed);
-        let mut rows = source.values(outer * inner, wild);
-        round(&mut rows, element);
+        let given = source.values(outer * inner, wild);
+        let (rows, scales) = match element {
+            Element::Int8 => {
+                let (rows, scales) = quantized(&given, inner);
+                (rows, Some(scales))
+            }
+            _ => {
+                let mut rows = given.clone();
+                round(&mut rows, element);
+                (rows, None)
+            }
+        };
         let (x, bias) = (source.values(positions * inner, wild), source.values(outer, false));
-        Case { x, rows, bias, positions, inner, outer, splits, element }
+        Case { x, rows, scales, given, bias, positions, inner, outer, splits, element }
     }
 
     fn weight(&self) -> Packed {
-        pack(Rows::F32(&self.rows), self.outer, self.inner, self.element).unwrap()
+        pack(Rows::F32(&self.given), self.outer, self.inner, self.element).unwrap()
     }
 
     fn op<'a>(&'a self, weight: &'a Packed) -> Linear<'a> {
         let Case { positions, inner, outer, splits, .. } = *self;
-        Linear { x: &self.x, positions, inner, weight: weight.as_vectors(), outer, splits, bias: Some(&self.bias) }
+        let (x, scales, bias) = (Activations::F32(&self.x), weight.scales(), Some(&self.bias[..]));
+        Linear { x, positions, inner, weight: weight.as_vectors(), outer, splits, scales, bias }
     }
 
     fn naive(&self) -> Vec<f32> {
         let lanes = self.element.lanes();
         let mut y = Vec::new();
         for x in self.x.chunks(self.inner) {
-            for (weight, bias) in self.rows.chunks(self.inner).zip(&self.bias) {
+            for (o, (weight, bias)) in self.rows.chunks(self.inner).zip(&self.bias).enumerate() {
                 let part = |s| split_range(self.inner, lanes, self.splits, s);
                 let sum = |s| part(s).fold(0.0, |sum, k| weight[k].mul_add(x[k], sum));
                 let parts: Vec<f32> = (0..self.splits).map(sum).collect();
-                y.push(pair_tree(&parts) + bias);
+                let sum = pair_tree(&parts);
+                y.push(self.scales.as_ref().map_or(sum, |scales| sum * scales[o]) + bias);
+            }
+        }
+        y
+    }
+
+    /// Activations quantised too: exact sums, one product of scales, one multiplication, and the bias.
+    fn naive_whole(&self) -> Vec<f32> {
+        let (x, x_scales) = quantized(&self.x, self.inner);
+        let mut y = Vec::new();
+        for (x, x_scale) in x.chunks(self.inner).zip(&x_scales) {
+            for (o, (weight, bias)) in self.rows.chunks(self.inner).zip(&self.bias).enumerate() {
+                let sum: i64 = weight.iter().zip(x).map(|(w, x)| *w as i64 * *x as i64).sum();
+                y.push(sum as f32 * (x_scale * self.scales.as_ref().unwrap()[o]) + bias);
             }
         }
         y
@@ -125,7 +172,7 @@ impl Case {
 }
 
 fn element() -> impl Strategy<Value = Element> {
-    prop_oneof![Just(Element::Bf16), Just(Element::F32)]
+    prop_oneof![Just(Element::Bf16), Just(Element::F32), Just(Element::Int8)]
 }
 
 proptest! {
@@ -142,6 +189,41 @@ proptest! {
             let mut y = vec![f32::NAN; positions * outer];
             linear_at(level, case.op(&weight), 0..tile_count(outer, element), &mut y).unwrap();
             prop_assert_eq!(bits(&y), bits(&naive), "{:?}", level);
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_summed_exactly(
+        seed: u64, positions in 1_usize..60, inner in 1_usize..300, outer in 1_usize..200, wild: bool,
+    ) {
+        let case = Case::new(seed, [positions, inner, outer, 1], Element::Int8, wild);
+        let (weight, naive) = (case.weight(), case.naive_whole());
+        for level in levels() {
+            let (mut values, mut scales) = (vec![0; case.x.len()], vec![0.0; positions]);
+            quantize_at(level, &case.x, inner, &mut values, &mut scales).unwrap();
+            let (whole, expected) = quantized(&case.x, inner);
+            prop_assert_eq!(bits(&scales), bits(&expected), "{:?}", level);
+            prop_assert!(values.iter().zip(&whole).all(|(v, w)| f32::from(*v) == *w), "{:?}", level);
+            let x = Activations::Int8 { values: &values, scales: &scales };
+            let mut y = vec![f32::NAN; positions * outer];
+            linear_at(level, Linear { x, ..case.op(&weight) }, 0..tile_count(outer, Element::Int8), &mut y).unwrap();
+            prop_assert_eq!(bits(&y), bits(&naive), "{:?}", level);
+        }
+    }
+
+    #[test]
+    fn side_by_side_changes_no_bit(seed: u64, positions in 1_usize..120, sizes in prop::collection::vec(1_usize..150, 3)) {
+        let elements = [Element::Bf16, Element::Int8, Element::F32];
+        let cases: Vec<Case> = elements.iter().zip(&sizes)
+            .map(|(&element, &outer)| Case::new(seed, [positions, 70, outer, 2], element, false)).collect();
+        let weights: Vec<Packed> = cases.iter().map(Case::weight).collect();
+        let mut ys: Vec<Vec<f32>> = sizes.iter().map(|outer| vec![f32::NAN; positions * outer]).collect();
+        let ops = cases.iter().zip(&weights);
+        let mut products: Vec<Product> =
+            ops.zip(&mut ys).map(|((case, weight), y)| Product { op: case.op(weight), y }).collect();
+        linears(&mut products).unwrap();
+        for (case, y) in cases.iter().zip(&ys) {
+            prop_assert_eq!(bits(y), bits(&case.naive()));
         }
     }
 
@@ -204,6 +286,7 @@ proptest! {
             vec![
                 narrowed.into_iter().map(u32::from).collect(),
                 place(&|v| round_at(level, v, Element::Bf16)),
+                place(&|v| round_at(level, v, Element::Int8)),
                 place(&|v| exp_at(level, v)),
                 place(&|v| silu_at(level, v)),
                 place(&|v| softmax_at(level, v)),
@@ -244,32 +327,37 @@ proptest! {
 
     #[test]
     fn packing_moves_each_element_to_its_lane(
-        seed: u64, outer in 0_usize..70, inner in 0_usize..90, from in element(), to in element(),
+        seed: u64, outer in 0_usize..70, inner in 1_usize..90, narrow_from: bool, to in element(),
     ) {
+        let from = if narrow_from { Element::Bf16 } else { Element::F32 };
         let mut rows = source(seed).values(outer * inner, true);
         round(&mut rows, from);
         let mut narrowed = vec![0; rows.len()];
         narrow(&rows, &mut narrowed).unwrap();
         let rows_in = match from {
             Element::F32 => Rows::F32(&rows),
-            Element::Bf16 => Rows::Bf16(&narrowed),
+            _ => Rows::Bf16(&narrowed),
         };
         let mut expected = vec![0.0; outer.div_ceil(to.lanes()) * inner * to.lanes()];
-        for (index, value) in rows.iter().enumerate() {
+        let whole = quantized(&rows, inner);
+        for (index, value) in if to == Element::Int8 { &whole.0 } else { &rows }.iter().enumerate() {
             let (o, k) = (index / inner, index % inner);
             expected[(o / to.lanes() * inner + k) * to.lanes() + o % to.lanes()] = *value;
         }
         round(&mut expected, to);
         let packed = pack(rows_in, outer, inner, to).unwrap();
         prop_assert_eq!(bits(&fp32(&packed)), bits(&expected));
+        prop_assert_eq!(packed.scales().map(bits), (to == Element::Int8).then(|| bits(&whole.1)));
     }
 }
 
 /// Large enough for threads, for several steps of depth, and for more positions than one register block holds.
 #[test]
 fn positions_and_ranges_change_no_bit() {
-    for (element, splits) in [(Element::Bf16, 1), (Element::Bf16, 3), (Element::F32, 5)] {
-        let (positions, inner, outer) = (61, 301, 300);
+    for (element, splits, positions) in
+        [(Element::Bf16, 1, 61), (Element::Bf16, 3, 500), (Element::F32, 5, 61), (Element::Int8, 2, 500)]
+    {
+        let (inner, outer) = (301, 300);
         let case = Case::new(7, [positions, inner, outer, splits], element, false);
         let weight = case.weight();
         let count = tile_count(outer, element);
@@ -284,7 +372,7 @@ fn positions_and_ranges_change_no_bit() {
         assert_eq!(bits(&y), naive, "by ranges of tiles");
         for (position, x) in case.x.chunks(inner).enumerate() {
             let mut y = vec![0.0; outer];
-            let op = Linear { x, positions: 1, ..case.op(&weight) };
+            let op = Linear { x: Activations::F32(x), positions: 1, ..case.op(&weight) };
             linear(op, 0..2, &mut y).unwrap();
             linear(op, 2..count, &mut y).unwrap();
             assert_eq!(bits(&y), naive[position * outer..][..outer], "position {position} alone");
@@ -313,7 +401,8 @@ fn mac_firings_make_a_dot_product_per_lane() {
             let wide = &fp32(&w)[k * lanes..][..lanes];
             mac(&mut acc, packed_vectors(wide, element).as_vectors(), *x).unwrap();
         }
-        let op = Linear { x: &x, positions: 1, inner: 9, weight: w.as_vectors(), outer: lanes, splits: 1, bias: None };
+        let (x, weight) = (Activations::F32(&x), w.as_vectors());
+        let op = Linear { x, positions: 1, inner: 9, weight, outer: lanes, splits: 1, scales: None, bias: None };
         let mut y = vec![0.0; lanes];
         linear(op, 0..1, &mut y).unwrap();
         assert_eq!(acc, y);
@@ -410,14 +499,25 @@ fn a_gate_follows_its_order() {
 fn wrong_lengths_are_named() {
     let y = &mut [0.0; 4][..];
     let weight = Vectors::Bf16(&[0; 64]);
-    let op = Linear { x: &[0.0; 2], positions: 1, inner: 2, weight, outer: 4, splits: 1, bias: None };
-    let short = Linear { x: &[0.0; 1], ..op };
+    let x = Activations::F32(&[0.0; 2]);
+    let op = Linear { x, positions: 1, inner: 2, weight, outer: 4, splits: 1, scales: None, bias: None };
+    let short = Linear { x: Activations::F32(&[0.0; 1]), ..op };
+    let whole =
+        |values, scales| Linear { x: Activations::Int8 { values, scales }, weight: Vectors::Int8(&[0; 128]), ..op };
+    let long = vec![0; LONGEST_INTEGER_SUM + 1];
     let table: Vec<(Result<(), KernelError>, &str)> = vec![
         (linear(short, 0..1, y), "linear: x has 1 elements, expected 2"),
         (linear(op, 0..1, &mut y[..3]), "linear: y has 3 elements, expected 4"),
         (linear(op, 0..2, y), "linear: tiles 0..2 asked for, the weight has 1"),
         (linear(Linear { splits: 0, ..op }, 0..1, y), "linear: splits is 0, must be at least 1"),
         (linear(Linear { bias: Some(&[]), ..op }, 0..1, y), "linear: bias has 0 elements, expected 4"),
+        (linear(Linear { scales: Some(&[]), ..op }, 0..1, y), "linear: scales has 0 elements, expected 4"),
+        (linear(whole(&[0; 2], &[]), 0..1, y), "linear: the scales of x has 0 elements, expected 1"),
+        (linear(Linear { weight, ..whole(&[0; 2], &[1.0]) }, 0..1, y), "linear: the data is bf16, expected int8"),
+        (
+            linear(Linear { inner: long.len(), ..whole(&long, &[1.0]) }, 0..1, y),
+            "linear: a row of x has 133145 elements, at most 133144 fit",
+        ),
         (linear(Linear { outer: 33, ..op }, 0..1, &mut [0.0; 33]), "linear: weight has 64 elements, expected 128"),
         (
             linear(Linear { positions: usize::MAX, ..op }, 0..1, y),

@@ -1,8 +1,8 @@
 use crate::{
     KernelError, Level, Vectors,
     error::Check,
-    linear::columns,
-    simd::{Bf16, F32, Format, Kernel, Simd},
+    row::columns,
+    simd::{Bf16, F32, Format, Int8, Kernel, Simd},
 };
 
 /// Vectors of a row that `mix` sums at once: enough independent sums to hide the latency of a multiply-add.
@@ -90,6 +90,10 @@ pub fn scores_at(
             let rows = Rows::<F32> { data: rows.as_chunks().0, stride: row_stride_vectors, vectors_per_row };
             level.run(Scores { q, rows, out });
         }
+        Vectors::Int8(rows) => {
+            let rows = Rows::<Int8> { data: rows.as_chunks().0, stride: row_stride_vectors, vectors_per_row };
+            level.run(Scores { q, rows, out });
+        }
     }
     Ok(())
 }
@@ -127,6 +131,10 @@ pub fn mix_at(
         }
         Vectors::F32(rows) => {
             let rows = Rows::<F32> { data: rows.as_chunks().0, stride: row_stride_vectors, vectors_per_row };
+            level.run(Mix { p, rows, acc });
+        }
+        Vectors::Int8(rows) => {
+            let rows = Rows::<Int8> { data: rows.as_chunks().0, stride: row_stride_vectors, vectors_per_row };
             level.run(Mix { p, rows, acc });
         }
     }
@@ -238,6 +246,11 @@ impl Kernel for Accumulate<'_> {
             Vectors::F32(v) => {
                 for (acc, &v) in self.acc.iter_mut().zip(v) {
                     *acc = v.mul_add(self.p, *acc);
+                }
+            }
+            Vectors::Int8(v) => {
+                for (acc, &v) in self.acc.iter_mut().zip(v) {
+                    *acc = f32::from(v).mul_add(self.p, *acc);
                 }
             }
         }

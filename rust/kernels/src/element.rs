@@ -8,10 +8,12 @@ pub const VECTOR_BYTES: usize = 64;
 pub enum Element {
     Bf16,
     F32,
+    /// Whole numbers from -127 to 127; what they count is a scale that lies elsewhere.
+    Int8,
 }
 
 impl Element {
-    /// Elements in one 64-byte vector: 32 for bf16, 16 for f32.
+    /// Elements in one 64-byte vector: 32 for bf16, 16 for f32, 64 for int8.
     pub const fn lanes(self) -> usize {
         VECTOR_BYTES / self.bytes()
     }
@@ -21,6 +23,7 @@ impl Element {
         match self {
             Element::Bf16 => 2,
             Element::F32 => 4,
+            Element::Int8 => 1,
         }
     }
 
@@ -28,6 +31,7 @@ impl Element {
         match self {
             Element::Bf16 => "bf16",
             Element::F32 => "f32",
+            Element::Int8 => "int8",
         }
     }
 }
@@ -37,6 +41,7 @@ impl Element {
 pub enum Vectors<'a> {
     Bf16(&'a [u16]),
     F32(&'a [f32]),
+    Int8(&'a [i8]),
 }
 
 impl<'a> Vectors<'a> {
@@ -44,6 +49,7 @@ impl<'a> Vectors<'a> {
         match self {
             Vectors::Bf16(_) => Element::Bf16,
             Vectors::F32(_) => Element::F32,
+            Vectors::Int8(_) => Element::Int8,
         }
     }
 
@@ -52,6 +58,7 @@ impl<'a> Vectors<'a> {
         match self {
             Vectors::Bf16(data) => data.len(),
             Vectors::F32(data) => data.len(),
+            Vectors::Int8(data) => data.len(),
         }
     }
 
@@ -65,6 +72,7 @@ impl<'a> Vectors<'a> {
         match self {
             Vectors::Bf16(data) => data.get(first..).map(Vectors::Bf16),
             Vectors::F32(data) => data.get(first..).map(Vectors::F32),
+            Vectors::Int8(data) => data.get(first..).map(Vectors::Int8),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The arithmetic of the emulated machine, in its declared order.
 //!
 //! Every product and sum is an fp32 fused multiply-add whose order is fixed by the operands' shapes, never by the
-//! SIMD level or the number of threads. The order is written down in `docs/numerics.md`.
+//! SIMD level or the number of threads; whole numbers (int8) are summed exactly. The order is written down in `docs/numerics.md`.
 
 mod block;
 mod dot;
@@ -9,17 +9,22 @@ mod element;
 mod error;
 mod exponential;
 mod gate;
+mod integer;
 mod level;
 mod linear;
 mod norm;
 mod order;
 mod pack;
+mod quantize;
+mod region;
 mod rotary;
 mod round;
+mod row;
 mod simd;
 mod softmax;
 #[cfg(test)]
 mod threads;
+mod tile;
 
 pub use dot::{accumulate, accumulate_at, dot, dot_at, mac, mix, mix_at, scores, scores_at};
 pub use element::{Element, VECTOR_BYTES, Vectors};
@@ -27,10 +32,11 @@ pub use error::KernelError;
 pub use exponential::{exp, exp_at};
 pub use gate::{add, add_at, mul, mul_at, silu, silu_at, silu_mul, silu_mul_at};
 pub use level::Level;
-pub use linear::{Linear, linear, linear_at};
+pub use linear::{Activations, LONGEST_INTEGER_SUM, Linear, Product, linear, linear_at, linears, linears_at};
 pub use norm::{rms_norm, rms_norm_at};
 pub use order::{split_range, tree_sum};
-pub use pack::{Packed, Rows, pack, tile_count};
+pub use pack::{Loss, Packed, Rows, pack, tile_count};
+pub use quantize::{quantize, quantize_at};
 pub use rotary::{Pairing, rotate, rotate_at};
 pub use round::{narrow, narrow_at, round, round_at, widen};
 pub use softmax::{softmax, softmax_at};

@@ -3,6 +3,7 @@ use rayon::prelude::*;
 use crate::{
     Element, KernelError, Vectors,
     error::Check,
+    quantize::quantize,
     round::{bf16_bits, bf16_value},
 };
 
@@ -21,6 +22,19 @@ pub enum Rows<'a> {
 pub enum Packed {
     Bf16(Vec<u16>),
     F32(Vec<f32>),
+    /// Each row quantised: one scale for each output. See `quantize`.
+    Int8 {
+        tiles: Vec<i8>,
+        scales: Vec<f32>,
+        loss: Loss,
+    },
+}
+
+/// Sums of squares: of what quantisation took from the weights, and of the weights.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Loss {
+    pub lost: f64,
+    pub total: f64,
 }
 
 impl Packed {
@@ -28,6 +42,15 @@ impl Packed {
         match self {
             Packed::Bf16(data) => Vectors::Bf16(data),
             Packed::F32(data) => Vectors::F32(data),
+            Packed::Int8 { tiles, .. } => Vectors::Int8(tiles),
+        }
+    }
+
+    /// What each output is to be multiplied by, where the weights are whole numbers.
+    pub fn scales(&self) -> Option<&[f32]> {
+        match self {
+            Packed::Int8 { scales, .. } => Some(scales),
+            _ => None,
         }
     }
 }
@@ -39,7 +62,8 @@ pub const fn tile_count(outer: usize, element: Element) -> usize {
 
 /// Cuts a row-major weight into tiles: element (o, k) goes to `(o / lanes * inner + k) * lanes + o % lanes`.
 ///
-/// Outputs missing from the last tile are zero. bf16 from f32 rounds to nearest even; f32 from bf16 is exact.
+/// Outputs missing from the last tile are zero. bf16 from f32 rounds to nearest even; f32 from bf16 is exact; int8 is
+/// quantised row by row.
 /// Errors: `rows` has not `outer * inner` elements, or the result's size overflows.
 pub fn pack(rows: Rows, outer: usize, inner: usize, element: Element) -> Result<Packed, KernelError> {
     let check = Check("pack");
@@ -55,7 +79,55 @@ pub fn pack(rows: Rows, outer: usize, inner: usize, element: Element) -> Result<
         (Rows::F32(data), Element::Bf16) => Packed::Bf16(tiles::<_, _, 32>(data, inner, len, bf16_bits)),
         (Rows::Bf16(data), Element::F32) => Packed::F32(tiles::<_, _, 16>(data, inner, len, bf16_value)),
         (Rows::F32(data), Element::F32) => Packed::F32(tiles::<_, _, 16>(data, inner, len, |v| v)),
+        (Rows::Bf16(data), Element::Int8) => int8_tiles(data, inner, len, outer, bf16_value)?,
+        (Rows::F32(data), Element::Int8) => int8_tiles(data, inner, len, outer, |v| v)?,
     })
+}
+
+fn int8_tiles<A: Copy + Sync>(
+    rows: &[A],
+    inner: usize,
+    len: usize,
+    outer: usize,
+    widen: impl Fn(A) -> f32 + Sync,
+) -> Result<Packed, KernelError> {
+    const LANES: usize = Element::Int8.lanes();
+    let mut packed = vec![0; len];
+    let mut scales = vec![0.0; outer];
+    let mut losses = vec![Loss::default(); outer.div_ceil(LANES)];
+    if len > 0 {
+        let tiles = packed.par_chunks_mut(inner * LANES).zip(rows.par_chunks(inner * LANES));
+        let rest = scales.par_chunks_mut(LANES).zip(&mut losses);
+        tiles.zip(rest).try_for_each(|((tile, rows), (scales, loss))| {
+            let wide: Vec<f32> = rows.iter().map(|row| widen(*row)).collect();
+            let mut values = vec![0; wide.len()];
+            quantize(&wide, inner, &mut values, scales)?;
+            *loss = Loss::of(&wide, &values, inner, scales);
+            transpose::<_, _, LANES>(&values, inner, tile, &|value| value);
+            Ok::<_, KernelError>(())
+        })?;
+    }
+    // One after the other: the same sum for any number of threads.
+    let loss = losses.iter().fold(Loss::default(), |sum, loss| sum.plus(loss));
+    Ok(Packed::Int8 { tiles: packed, scales, loss })
+}
+
+impl Loss {
+    fn of(wide: &[f32], values: &[i8], inner: usize, scales: &[f32]) -> Loss {
+        let mut sum = Loss::default();
+        for ((wide, values), scale) in wide.chunks(inner).zip(values.chunks(inner)).zip(scales) {
+            for (wide, value) in wide.iter().zip(values) {
+                let wide = f64::from(*wide);
+                let lost = wide - f64::from(*value) * f64::from(*scale);
+                sum = sum.plus(&Loss { lost: lost * lost, total: wide * wide });
+            }
+        }
+        sum
+    }
+
+    fn plus(self, other: &Loss) -> Loss {
+        Loss { lost: self.lost + other.lost, total: self.total + other.total }
+    }
 }
 
 fn tiles<A, B, const LANES: usize>(rows: &[A], inner: usize, len: usize, convert: impl Fn(A) -> B + Sync) -> Vec<B>

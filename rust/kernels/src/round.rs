@@ -1,10 +1,12 @@
 use crate::{
     Element, KernelError, Level,
     error::Check,
+    quantize::whole,
     simd::{Kernel, Simd},
 };
 
-/// Rounds fp32 values to a stream's element type: to nearest even for bf16, nothing for f32. NaN stays NaN.
+/// Rounds fp32 values to a stream's element type: to nearest even for bf16, nothing for f32; for int8 to the nearest
+/// whole number from -127 to 127, ties to even. NaN stays NaN, and as int8 is 0.
 pub fn round(values: &mut [f32], element: Element) {
     round_at(Level::detect(), values, element);
 }
@@ -14,6 +16,7 @@ pub fn round_at(level: Level, values: &mut [f32], element: Element) {
     match element {
         Element::Bf16 => level.run(Round(values)),
         Element::F32 => {}
+        Element::Int8 => level.run(Whole(values)),
     }
 }
 
@@ -61,6 +64,19 @@ impl Kernel for Round<'_> {
     fn run<S: Simd>(self, _: S) {
         for value in self.0 {
             *value = bf16_value(bf16_bits(*value));
+        }
+    }
+}
+
+struct Whole<'a>(&'a mut [f32]);
+
+impl Kernel for Whole<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for value in self.0 {
+            *value = f32::from(whole(*value));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Sixteen fp32 lanes on three instruction sets, and the two formats whose vectors they hold.
+//! Sixteen lanes on three instruction sets, and the formats whose vectors they hold.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -11,11 +11,17 @@ mod scalar;
 pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
-pub(crate) use format::{Bf16, F32, Format};
+pub(crate) use format::{Bf16, F32, Format, Int8};
 pub(crate) use scalar::Scalar;
 
 /// fp32 lanes of one `Simd::Lanes`.
 pub(crate) const WIDTH: usize = 16;
+
+/// Two whole numbers as two i16 in one i32: the first in the low half.
+#[inline(always)]
+pub(crate) fn pair(first: i8, second: i8) -> i32 {
+    i32::from(first) & 0xffff | i32::from(second) << 16
+}
 
 /// A computation written once and compiled for each level; `run` must be `#[inline(always)]` to inherit its features.
 pub(crate) trait Kernel {
@@ -26,9 +32,16 @@ pub(crate) trait Kernel {
 /// Proof that the processor has an instruction set, and its sixteen-lane operations.
 pub(crate) trait Simd: Copy {
     type Lanes: Copy;
+    /// Sixteen i32 sums; the order inside is the level's own.
+    type Ints: Copy;
+    /// Sixteen pairs of i16, one pair for each sum of `Ints`.
+    type Pairs: Copy;
     /// Positions whose accumulators fit the registers beside one panel of weights.
     const BLOCK: usize;
 
+    /// Asks for a cache line that will be read soon.
+    #[inline(always)]
+    fn prefetch<T>(self, _line: &T) {}
     fn splat(self, value: f32) -> Self::Lanes;
     fn load(self, values: &[f32; WIDTH]) -> Self::Lanes;
     fn store(self, lanes: Self::Lanes, values: &mut [f32; WIDTH]);
@@ -36,6 +49,20 @@ pub(crate) trait Simd: Copy {
     fn fma(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes;
     /// The even and the odd elements of 32 bf16; two cheap bit operations, where keeping the order takes a shuffle.
     fn widen(self, values: &[u16; 2 * WIDTH]) -> [Self::Lanes; 2];
+    /// Sixteen whole numbers as fp32.
+    fn widen_bytes(self, values: &[i8; WIDTH]) -> Self::Lanes;
     /// Binary tree by halves: l += l+8, l += l+4, l += l+2, l += l+1.
     fn reduce(self, lanes: Self::Lanes) -> f32;
+
+    /// Pair number l is (first[l], second[l]).
+    fn pair(self, first: &[i8; WIDTH], second: &[i8; WIDTH]) -> Self::Pairs;
+    /// The same pair sixteen times: the first number in the low half of `pair`.
+    fn splat_pair(self, pair: i32) -> Self::Pairs;
+    fn store_pairs(self, pairs: Self::Pairs, to: &mut [i32; WIDTH]);
+    fn load_pairs(self, from: &[i32; WIDTH]) -> Self::Pairs;
+    /// sum + a.0 * b.0 + a.1 * b.1 of each pair; no step can overflow on numbers from -127 to 127.
+    fn add_products(self, a: Self::Pairs, b: Self::Pairs, sum: Self::Ints) -> Self::Ints;
+    fn zero_ints(self) -> Self::Ints;
+    /// In the order of the lanes.
+    fn store_ints(self, ints: Self::Ints, to: &mut [i32; WIDTH]);
 }

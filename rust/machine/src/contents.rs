@@ -1,6 +1,7 @@
 //! What the memories hold: real bytes at real addresses.
 
 use crate::error::MachineError;
+use crate::plan::Workspace;
 use rdu_kernels::{Element, Vectors};
 use std::sync::Arc;
 
@@ -69,6 +70,7 @@ impl Image {
 pub struct Contents {
     pub constant: Arc<Image>,
     pub state: Image,
+    pub workspace: Workspace,
 }
 
 impl Contents {
@@ -90,6 +92,7 @@ impl Contents {
         Ok(match element {
             Element::Bf16 => Vectors::Bf16(bytemuck::try_cast_slice(data).map_err(unaligned)?),
             Element::F32 => Vectors::F32(bytemuck::try_cast_slice(data).map_err(unaligned)?),
+            Element::Int8 => Vectors::Int8(bytemuck::cast_slice(data)),
         })
     }
 
@@ -97,6 +100,7 @@ impl Contents {
     pub fn values(&self, address: u64, elements: usize, element: Element) -> Result<Vec<f32>, MachineError> {
         Ok(match self.vectors(address, elements, element)? {
             Vectors::F32(data) => data.to_vec(),
+            Vectors::Int8(data) => data.iter().map(|&value| f32::from(value)).collect(),
             Vectors::Bf16(bits) => {
                 let mut out = vec![0.0; bits.len()];
                 rdu_kernels::widen(bits, &mut out)?;
@@ -113,6 +117,12 @@ impl Contents {
         match element {
             Element::F32 => bytemuck::try_cast_slice_mut(data).map_err(unaligned)?.copy_from_slice(values),
             Element::Bf16 => rdu_kernels::narrow(values, bytemuck::try_cast_slice_mut(data).map_err(unaligned)?)?,
+            Element::Int8 => {
+                let mut whole = values.to_vec();
+                rdu_kernels::round(&mut whole, element);
+                // Whole numbers now: the conversion cuts nothing off.
+                data.iter_mut().zip(&whole).for_each(|(byte, value)| *byte = (*value as i8).cast_unsigned());
+            }
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The emulated machine = dataflow + memory + kernels: runs mapped kernels, call by call.
 
 pub mod address;
+mod aside;
 pub mod contents;
 pub mod element;
 pub mod error;

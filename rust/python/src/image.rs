@@ -39,7 +39,8 @@ pub fn element(py: Python<'_>, name: &str) -> PyResult<Element> {
     match name {
         "bf16" => Ok(Element::Bf16),
         "f32" => Ok(Element::F32),
-        _ => Err(errors::graph(py, format!("element is {name:?}; it must be \"bf16\" or \"f32\""))),
+        "int8" => Ok(Element::Int8),
+        _ => Err(errors::graph(py, format!("element is {name:?}; it must be \"bf16\", \"f32\" or \"int8\""))),
     }
 }
 
@@ -81,6 +82,7 @@ impl Image {
             let bytes: &[u8] = match &packed {
                 Packed::Bf16(data) => bytemuck::cast_slice(data),
                 Packed::F32(data) => bytemuck::cast_slice(data),
+                Packed::Int8 { tiles, .. } => bytemuck::cast_slice(tiles),
             };
             let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
             contents.write(base, bytes.len() as u64)?.copy_from_slice(bytes);

@@ -17,7 +17,16 @@ impl Avx2 {
 
 impl Simd for Avx2 {
     type Lanes = [__m256; 2];
+    /// Lanes 0-3 and 8-11, then 4-7 and 12-15: as interleaving leaves them.
+    type Ints = [__m256i; 2];
+    type Pairs = [__m256i; 2];
     const BLOCK: usize = 6;
+
+    #[inline(always)]
+    fn prefetch<T>(self, line: &T) {
+        // SAFETY: a prefetch reads nothing and cannot fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *line).cast()) };
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::Lanes {
@@ -65,9 +74,79 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn widen_bytes(self, values: &[i8; WIDTH]) -> Self::Lanes {
+        let start = values.as_ptr().cast::<__m128i>();
+        // SAFETY: `self` proves AVX2; sixteen bytes are readable, eight from the start and eight from the middle.
+        unsafe {
+            let (low, high) = (_mm_loadl_epi64(start), _mm_loadl_epi64(start.byte_add(8)));
+            [_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(low)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high))]
+        }
+    }
+
+    #[inline(always)]
     fn reduce(self, lanes: Self::Lanes) -> f32 {
         // SAFETY: `self` proves AVX2.
         unsafe { reduce_eight(_mm256_add_ps(lanes[0], lanes[1])) }
+    }
+
+    #[inline(always)]
+    fn pair(self, first: &[i8; WIDTH], second: &[i8; WIDTH]) -> Self::Pairs {
+        // SAFETY: `self` proves AVX2; sixteen bytes of each are readable, and the loads need no alignment.
+        unsafe {
+            let first = _mm256_cvtepi8_epi16(_mm_loadu_si128(first.as_ptr().cast()));
+            let second = _mm256_cvtepi8_epi16(_mm_loadu_si128(second.as_ptr().cast()));
+            [_mm256_unpacklo_epi16(first, second), _mm256_unpackhi_epi16(first, second)]
+        }
+    }
+
+    #[inline(always)]
+    fn splat_pair(self, pair: i32) -> Self::Pairs {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_set1_epi32(pair); 2] }
+    }
+
+    #[inline(always)]
+    fn store_pairs(self, pairs: Self::Pairs, to: &mut [i32; WIDTH]) {
+        let start = to.as_mut_ptr().cast::<__m256i>();
+        // SAFETY: `self` proves AVX2; 64 bytes are writable, and the stores need no alignment.
+        unsafe {
+            _mm256_storeu_si256(start, pairs[0]);
+            _mm256_storeu_si256(start.add(1), pairs[1]);
+        }
+    }
+
+    #[inline(always)]
+    fn load_pairs(self, from: &[i32; WIDTH]) -> Self::Pairs {
+        let start = from.as_ptr().cast::<__m256i>();
+        // SAFETY: `self` proves AVX2; 64 bytes are readable, and the loads need no alignment.
+        unsafe { [_mm256_loadu_si256(start), _mm256_loadu_si256(start.add(1))] }
+    }
+
+    #[inline(always)]
+    fn add_products(self, a: Self::Pairs, b: Self::Pairs, sum: Self::Ints) -> Self::Ints {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            [
+                _mm256_add_epi32(sum[0], _mm256_madd_epi16(a[0], b[0])),
+                _mm256_add_epi32(sum[1], _mm256_madd_epi16(a[1], b[1])),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn zero_ints(self) -> Self::Ints {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_setzero_si256(); 2] }
+    }
+
+    #[inline(always)]
+    fn store_ints(self, ints: Self::Ints, to: &mut [i32; WIDTH]) {
+        let start = to.as_mut_ptr().cast::<__m256i>();
+        // SAFETY: `self` proves AVX2; 64 bytes are writable, and the stores need no alignment.
+        unsafe {
+            _mm256_storeu_si256(start, _mm256_permute2x128_si256::<0x20>(ints[0], ints[1]));
+            _mm256_storeu_si256(start.add(1), _mm256_permute2x128_si256::<0x31>(ints[0], ints[1]));
+        }
     }
 }
 

@@ -2,14 +2,14 @@ use std::arch::x86_64::*;
 
 use super::{Simd, WIDTH, avx2::reduce_eight};
 
-/// AVX-512F: sixteen lanes are one register. A value exists only where `Level::run` has found the feature.
+/// AVX-512F and BW: sixteen lanes are one register. A value exists only where `Level::run` has found both features.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
 
 impl Avx512 {
     /// The target features make calling this outside `Level::run` an `unsafe` act.
     #[inline]
-    #[target_feature(enable = "avx512f,avx2,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx2,fma")]
     pub(crate) fn new() -> Avx512 {
         Avx512(())
     }
@@ -17,7 +17,15 @@ impl Avx512 {
 
 impl Simd for Avx512 {
     type Lanes = __m512;
+    type Ints = __m512i;
+    type Pairs = __m512i;
     const BLOCK: usize = 12;
+
+    #[inline(always)]
+    fn prefetch<T>(self, line: &T) {
+        // SAFETY: a prefetch reads nothing and cannot fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *line).cast()) };
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::Lanes {
@@ -55,11 +63,63 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn widen_bytes(self, values: &[i8; WIDTH]) -> Self::Lanes {
+        // SAFETY: `self` proves AVX-512F; sixteen bytes are readable, and the load needs no alignment.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(values.as_ptr().cast()))) }
+    }
+
+    #[inline(always)]
     fn reduce(self, lanes: Self::Lanes) -> f32 {
         // SAFETY: `self` proves AVX-512F and, by `new`, AVX2.
         unsafe {
             let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(lanes)));
             reduce_eight(_mm256_add_ps(_mm512_castps512_ps256(lanes), high))
         }
+    }
+
+    #[inline(always)]
+    fn pair(self, first: &[i8; WIDTH], second: &[i8; WIDTH]) -> Self::Pairs {
+        // SAFETY: `self` proves AVX-512F and AVX2; sixteen bytes of each are readable, and the loads need no alignment.
+        unsafe {
+            let first = _mm512_cvtepi8_epi32(_mm_loadu_si128(first.as_ptr().cast()));
+            let second = _mm512_cvtepi8_epi32(_mm_loadu_si128(second.as_ptr().cast()));
+            let low = _mm512_and_si512(first, _mm512_set1_epi32(0xffff));
+            _mm512_or_si512(low, _mm512_slli_epi32::<16>(second))
+        }
+    }
+
+    #[inline(always)]
+    fn splat_pair(self, pair: i32) -> Self::Pairs {
+        // SAFETY: `self` proves AVX-512F.
+        unsafe { _mm512_set1_epi32(pair) }
+    }
+
+    #[inline(always)]
+    fn store_pairs(self, pairs: Self::Pairs, to: &mut [i32; WIDTH]) {
+        // SAFETY: `self` proves AVX-512F; 64 bytes are writable, and the store needs no alignment.
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), pairs) }
+    }
+
+    #[inline(always)]
+    fn load_pairs(self, from: &[i32; WIDTH]) -> Self::Pairs {
+        // SAFETY: `self` proves AVX-512F; 64 bytes are readable, and the load needs no alignment.
+        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn add_products(self, a: Self::Pairs, b: Self::Pairs, sum: Self::Ints) -> Self::Ints {
+        // SAFETY: `self` proves AVX-512F and BW.
+        unsafe { _mm512_add_epi32(sum, _mm512_madd_epi16(a, b)) }
+    }
+
+    #[inline(always)]
+    fn zero_ints(self) -> Self::Ints {
+        // SAFETY: `self` proves AVX-512F.
+        unsafe { _mm512_setzero_si512() }
+    }
+
+    #[inline(always)]
+    fn store_ints(self, ints: Self::Ints, to: &mut [i32; WIDTH]) {
+        self.store_pairs(ints, to);
     }
 }

@@ -30,6 +30,10 @@ pub(crate) struct F32;
 #[derive(Clone, Copy)]
 pub(crate) struct Bf16;
 
+/// 64 int8 lanes, summed as four runs of sixteen.
+#[derive(Clone, Copy)]
+pub(crate) struct Int8;
+
 impl Format for F32 {
     type Vector = [f32; WIDTH];
     type Sum<S: Simd> = S::Lanes;
@@ -119,5 +123,59 @@ impl Format for Bf16 {
     fn reduce<S: Simd>(simd: S, sum: [S::Lanes; 2]) -> f32 {
         // Steps +16, +8, +4, +2 never mix an even lane with an odd one; step +1 joins the two.
         simd.reduce(sum[0]) + simd.reduce(sum[1])
+    }
+}
+
+impl Format for Int8 {
+    type Vector = [i8; 4 * WIDTH];
+    type Sum<S: Simd> = [S::Lanes; 4];
+    const LANES: usize = 4 * WIDTH;
+
+    #[inline(always)]
+    fn zero<S: Simd>(simd: S) -> [S::Lanes; 4] {
+        [simd.splat(0.0); 4]
+    }
+
+    #[inline(always)]
+    fn fma_splat<S: Simd>(simd: S, vector: &Self::Vector, x: S::Lanes, sum: [S::Lanes; 4]) -> [S::Lanes; 4] {
+        Int8::fma_lanes(simd, vector, [x; 4], sum)
+    }
+
+    #[inline(always)]
+    fn fma_lanes<S: Simd>(simd: S, vector: &Self::Vector, x: [S::Lanes; 4], mut sum: [S::Lanes; 4]) -> [S::Lanes; 4] {
+        for (run, values) in vector.as_chunks::<WIDTH>().0.iter().enumerate() {
+            sum[run] = simd.fma(simd.widen_bytes(values), x[run], sum[run]);
+        }
+        sum
+    }
+
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, values: &[f32]) -> [S::Lanes; 4] {
+        let mut runs = [[0.0; WIDTH]; 4];
+        for (lane, value) in runs.as_flattened_mut().iter_mut().zip(values) {
+            *lane = *value;
+        }
+        [simd.load(&runs[0]), simd.load(&runs[1]), simd.load(&runs[2]), simd.load(&runs[3])]
+    }
+
+    #[inline(always)]
+    fn store<S: Simd>(simd: S, sum: [S::Lanes; 4], values: &mut [f32]) {
+        let mut runs = [[0.0; WIDTH]; 4];
+        for (run, sum) in runs.iter_mut().zip(sum) {
+            simd.store(sum, run);
+        }
+        for (value, lane) in values.iter_mut().zip(runs.as_flattened()) {
+            *value = *lane;
+        }
+    }
+
+    #[inline(always)]
+    fn reduce<S: Simd>(simd: S, sum: [S::Lanes; 4]) -> f32 {
+        let mut runs = [[0.0; WIDTH]; 4];
+        for (run, sum) in runs.iter_mut().zip(sum) {
+            simd.store(sum, run);
+        }
+        let [a, b, c, d] = runs;
+        simd.reduce(simd.load(&std::array::from_fn(|lane| (a[lane] + c[lane]) + (b[lane] + d[lane]))))
     }
 }

@@ -1,4 +1,4 @@
-use super::{Simd, WIDTH};
+use super::{Simd, WIDTH, pair};
 
 /// Plain Rust: the reference that the other levels are tested against.
 #[derive(Clone, Copy)]
@@ -6,6 +6,8 @@ pub(crate) struct Scalar;
 
 impl Simd for Scalar {
     type Lanes = [f32; WIDTH];
+    type Ints = [i32; WIDTH];
+    type Pairs = [i32; WIDTH];
     const BLOCK: usize = 4;
 
     #[inline(always)]
@@ -42,6 +44,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn widen_bytes(self, values: &[i8; WIDTH]) -> Self::Lanes {
+        values.map(f32::from)
+    }
+
+    #[inline(always)]
     fn reduce(self, mut lanes: Self::Lanes) -> f32 {
         for half in [8, 4, 2, 1] {
             for lane in 0..half {
@@ -49,5 +56,45 @@ impl Simd for Scalar {
             }
         }
         lanes[0]
+    }
+
+    #[inline(always)]
+    fn pair(self, first: &[i8; WIDTH], second: &[i8; WIDTH]) -> Self::Pairs {
+        std::array::from_fn(|lane| pair(first[lane], second[lane]))
+    }
+
+    #[inline(always)]
+    fn splat_pair(self, pair: i32) -> Self::Pairs {
+        [pair; WIDTH]
+    }
+
+    #[inline(always)]
+    fn store_pairs(self, pairs: Self::Pairs, to: &mut [i32; WIDTH]) {
+        *to = pairs;
+    }
+
+    #[inline(always)]
+    fn load_pairs(self, from: &[i32; WIDTH]) -> Self::Pairs {
+        *from
+    }
+
+    #[inline(always)]
+    fn add_products(self, a: Self::Pairs, b: Self::Pairs, mut sum: Self::Ints) -> Self::Ints {
+        for lane in 0..WIDTH {
+            let (a, b) = (a[lane], b[lane]);
+            let low = i32::from(a as i16) * i32::from(b as i16);
+            sum[lane] += low + (a >> 16) * (b >> 16);
+        }
+        sum
+    }
+
+    #[inline(always)]
+    fn zero_ints(self) -> Self::Ints {
+        [0; WIDTH]
+    }
+
+    #[inline(always)]
+    fn store_ints(self, ints: Self::Ints, to: &mut [i32; WIDTH]) {
+        *to = ints;
     }
 }

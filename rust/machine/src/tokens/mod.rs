@@ -106,6 +106,7 @@ impl TokenOp {
 enum Packed {
     Bf16(Vec<u16>),
     F32(Vec<f32>),
+    Int8(Vec<i8>),
 }
 
 impl Packed {
@@ -113,6 +114,7 @@ impl Packed {
     fn new(values: &[f32], element: Element) -> Result<Packed, String> {
         Ok(match element {
             Element::F32 => Packed::F32(values.to_vec()),
+            Element::Int8 => Packed::Int8(values.iter().map(|&value| value as i8).collect()),
             Element::Bf16 => {
                 let mut bits = vec![0; values.len()];
                 rdu_kernels::narrow(values, &mut bits).map_err(|error| error.to_string())?;
@@ -125,6 +127,7 @@ impl Packed {
         match self {
             Packed::Bf16(bits) => rdu_kernels::Vectors::Bf16(bits),
             Packed::F32(values) => rdu_kernels::Vectors::F32(values),
+            Packed::Int8(values) => rdu_kernels::Vectors::Int8(values),
         }
     }
 }

@@ -1,0 +1,214 @@
+//! Products cut into tasks for the threads: by rows where there are many positions, by tiles where there are few.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::{
+    Activations, Level, Linear, Vectors,
+    block::Block,
+    integer::Integers,
+    order::{add_tree, split_range},
+    row::{OUTPUTS, Row},
+    simd::{Bf16, F32, Int8, Kernel, Simd, pair},
+    tile::Tiles,
+};
+
+/// Multiply-adds below which waking threads costs more than it saves (128 KB of bf16 weights, one position).
+const THREADED_MACS: usize = 1 << 16;
+/// Positions of one task: a multiple of every level's register block, and enough to be worth widening weights for.
+const TASK_POSITIONS: usize = 48;
+/// Tasks for each thread: enough to even out what else the processor does.
+const TASKS_PER_THREAD: usize = 8;
+
+/// A checked product, and the tiles of it that are wanted.
+pub(crate) struct Work<'a> {
+    pub op: Linear<'a>,
+    pub tiles: Range<usize>,
+    pub y: &'a mut [f32],
+}
+
+/// What the tasks of one product share.
+pub(crate) struct Shape<'a> {
+    pub inner: usize,
+    pub outer: usize,
+    pub lanes: usize,
+    pub scales: Option<&'a [f32]>,
+    pub bias: Option<&'a [f32]>,
+    /// k of each part.
+    pub parts: Vec<Range<usize>>,
+    pub weight: Vectors<'a>,
+    pub x: X<'a>,
+}
+
+/// Activations as the kernels take them.
+pub(crate) enum X<'a> {
+    F32(&'a [f32]),
+    /// `[positions][ceil(inner / 2)]` pairs of neighbours, and a scale for each position.
+    Pairs(Vec<i32>, &'a [f32]),
+}
+
+/// A stretch of tiles at a stretch of positions.
+pub(crate) struct Task<'a> {
+    pub shape: &'a Shape<'a>,
+    pub tiles: Range<usize>,
+    pub positions: Range<usize>,
+    pub out: Out<'a>,
+}
+
+/// Where outputs go: output `o` of a task's p-th position is `y[p * stride + o - first]`.
+pub(crate) struct Out<'a> {
+    pub y: &'a mut [f32],
+    pub stride: usize,
+    pub first: usize,
+}
+
+pub(crate) fn run(level: Level, work: Vec<Work>) {
+    let threads = rayon::current_num_threads();
+    let macs = |work: &Work| {
+        let outputs = work.tiles.len().saturating_mul(work.op.element().lanes());
+        outputs.saturating_mul(work.op.inner).saturating_mul(work.op.positions)
+    };
+    let threaded = threads > 1 && work.iter().map(macs).fold(0, usize::saturating_add) > THREADED_MACS;
+    let shapes: Vec<Shape> = work.iter().map(|work| Shape::new(&work.op)).collect();
+    // Few positions: tiles are columns of y, computed side by side and copied, so that threads share no slice.
+    let by_tiles = |work: &Work| work.op.positions < 2 * TASK_POSITIONS * threads;
+    let columns = |work: &Work| match work.op.positions {
+        positions if positions > 1 && by_tiles(work) => work.tiles.len() * positions * work.op.element().lanes(),
+        _ => 0,
+    };
+    let mut buffers: Vec<Vec<f32>> = work.iter().map(|work| vec![0.0; columns(work)]).collect();
+    let mut copies = Vec::new();
+    let mut tasks = Vec::new();
+    for (at, ((Work { op, tiles, y }, shape), buffer)) in work.into_iter().zip(&shapes).zip(&mut buffers).enumerate() {
+        let (positions, lanes) = (op.positions, shape.lanes);
+        if positions == 0 || tiles.is_empty() {
+            continue;
+        }
+        let start = tiles.start * lanes;
+        if positions == 1 {
+            let group = OUTPUTS / lanes;
+            let y = &mut y[start..(tiles.end * lanes).min(op.outer)];
+            for (index, y) in y.chunks_mut(group * lanes).enumerate() {
+                let first = tiles.start + index * group;
+                let out = Out { y, stride: op.outer, first: first * lanes };
+                tasks.push(Task { shape, tiles: first..(first + group).min(tiles.end), positions: 0..1, out });
+            }
+        } else if buffer.is_empty() {
+            for (index, y) in y.chunks_mut(TASK_POSITIONS * op.outer).enumerate() {
+                let first = index * TASK_POSITIONS;
+                let positions = first..(first + TASK_POSITIONS).min(positions);
+                let out = Out { y, stride: op.outer, first: 0 };
+                tasks.push(Task { shape, tiles: tiles.clone(), positions, out });
+            }
+        } else {
+            for (index, y) in buffer.chunks_mut(positions * lanes).enumerate() {
+                let tile = tiles.start + index;
+                let out = Out { y, stride: lanes, first: tile * lanes };
+                tasks.push(Task { shape, tiles: tile..tile + 1, positions: 0..positions, out });
+            }
+            copies.push((at, start, op.outer, y));
+        }
+    }
+    if threaded {
+        let longest = tasks.len().div_ceil(threads * TASKS_PER_THREAD);
+        tasks.into_par_iter().with_max_len(longest).for_each(|task| level.run(task));
+    } else {
+        tasks.into_iter().for_each(|task| level.run(task));
+    }
+    for (at, start, outer, y) in copies {
+        let (lanes, positions) = (shapes[at].lanes, y.len() / outer);
+        for (index, column) in buffers[at].chunks(positions * lanes).enumerate() {
+            let first = start + index * lanes;
+            for (values, row) in column.chunks(lanes).zip(y.chunks_mut(outer)) {
+                let row = &mut row[first..(first + lanes).min(outer)];
+                row.copy_from_slice(&values[..row.len()]);
+            }
+        }
+    }
+}
+
+impl<'a> Shape<'a> {
+    fn new(op: &Linear<'a>) -> Self {
+        let lanes = op.element().lanes();
+        let x = match op.x {
+            Activations::F32(x) => X::F32(x),
+            Activations::Int8 { values, scales } => {
+                let rows = values.chunks(op.inner.max(1));
+                let pairs = |row: &'a [i8]| row.chunks(2).map(|two| pair(two[0], two.get(1).copied().unwrap_or(0)));
+                X::Pairs(rows.flat_map(pairs).collect(), scales)
+            }
+        };
+        Shape {
+            inner: op.inner,
+            outer: op.outer,
+            lanes,
+            scales: op.scales,
+            bias: op.bias,
+            parts: (0..op.splits).map(|s| split_range(op.inner, lanes, op.splits, s)).collect(),
+            weight: op.weight,
+            x,
+        }
+    }
+
+    /// Sums of `width` outputs from `first` on, one row for each part, become the outputs that `y` has room for.
+    #[inline(always)]
+    pub fn finish(&self, parts: &mut [f32], width: usize, first: usize, y: &mut [f32]) {
+        y.copy_from_slice(&add_tree(parts, width)[..y.len()]);
+        if let Some(scales) = self.scales {
+            for (y, scale) in y.iter_mut().zip(&scales[first..]) {
+                *y *= *scale;
+            }
+        }
+        self.add_bias(first, y);
+    }
+
+    #[inline(always)]
+    pub fn add_bias(&self, first: usize, y: &mut [f32]) {
+        if let Some(bias) = self.bias {
+            for (y, bias) in y.iter_mut().zip(&bias[first..]) {
+                *y += *bias;
+            }
+        }
+    }
+}
+
+impl Out<'_> {
+    /// Outputs `first ..` of position `p`, as many of `lanes` as there are.
+    #[inline(always)]
+    pub fn place(&mut self, p: usize, first: usize, lanes: usize, outer: usize) -> &mut [f32] {
+        let start = p * self.stride + first - self.first;
+        &mut self.y[start..start + lanes.min(outer - first)]
+    }
+}
+
+impl Kernel for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        match (&self.shape.x, self.shape.weight) {
+            (X::F32(x), Vectors::Bf16(weight)) => self.fp32::<S, Bf16>(simd, x, weight.as_chunks().0),
+            (X::F32(x), Vectors::F32(weight)) => self.fp32::<S, F32>(simd, x, weight.as_chunks().0),
+            (X::F32(x), Vectors::Int8(weight)) => self.fp32::<S, Int8>(simd, x, weight.as_chunks().0),
+            (X::Pairs(x, scales), Vectors::Int8(weight)) => {
+                Integers { task: self, x, scales, weight: weight.as_chunks().0 }.run(simd);
+            }
+            // `Linear::check` refuses whole numbers against other weights.
+            (X::Pairs(..), _) => {}
+        }
+    }
+}
+
+impl Task<'_> {
+    #[inline(always)]
+    fn fp32<S: Simd, W: Tiles>(self, simd: S, x: &[f32], weight: &[W::Vector]) {
+        let inner = self.shape.inner;
+        let x = &x[self.positions.start * inner..self.positions.end * inner];
+        if self.positions.len() == 1 {
+            Row::<W> { task: self, x, weight }.run(simd);
+        } else {
+            Block::<W> { task: self, x, weight }.run(simd);
+        }
+    }
+}

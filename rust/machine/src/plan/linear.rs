@@ -1,0 +1,114 @@
+//! Linear steps of a plan that stand side by side: one parallel stretch for all of them.
+
+use super::PlanOp;
+use super::blocked::Blocked;
+use crate::error::MachineError;
+use rdu_kernels::{Activations, Element, Linear, Product, linear, linears, quantize};
+
+/// Multiply-adds between two looks at the stop: a few milliseconds.
+const STOP_MACS: usize = 1 << 28;
+
+/// A tensor's rows as whole numbers, and a scale for each.
+pub struct Quantized {
+    values: Vec<i8>,
+    scales: Vec<f32>,
+}
+
+impl Blocked<'_> {
+    /// Runs the linear steps that `ops` begins with, as far as none needs what another makes; returns how many.
+    pub fn linears(&mut self, ops: &[PlanOp]) -> Result<usize, MachineError> {
+        let mut outs = Vec::new();
+        for op in ops {
+            match op {
+                PlanOp::Linear { x, out, .. } if !outs.contains(x) && !outs.contains(out) => outs.push(*out),
+                _ => break,
+            }
+        }
+        let ops = &ops[..outs.len()];
+        for op in ops {
+            if let PlanOp::Linear { x, quantized: true, .. } = op {
+                self.quantize(*x)?;
+            }
+        }
+        let mut made: Vec<Vec<f32>> = outs.iter().map(|&out| self.fresh(out)).collect();
+        let operands = ops.iter().map(|op| self.operand(op)).collect::<Result<Vec<_>, _>>()?;
+        let mut products: Vec<Product> =
+            operands.iter().zip(&mut made).map(|(operand, y)| Product { op: operand.op(), y }).collect();
+        let macs = |op: &Linear| op.positions.saturating_mul(op.inner).saturating_mul(op.outer);
+        if products.iter().map(|product| macs(&product.op)).fold(0, usize::saturating_add) <= STOP_MACS {
+            linears(&mut products)?;
+        } else {
+            for Product { op, y } in products {
+                let step = (STOP_MACS / (macs(&op) / op.tiles().max(1)).max(1)).max(1);
+                for first in (0..op.tiles()).step_by(step) {
+                    self.stop.check()?;
+                    linear(op, first..(first + step).min(op.tiles()), y)?;
+                }
+            }
+        }
+        for (&out, y) in outs.iter().zip(made) {
+            self.made(out, y);
+        }
+        Ok(outs.len())
+    }
+
+    fn quantize(&mut self, x: usize) -> Result<(), MachineError> {
+        if self.quantized[x].is_none() {
+            let rows = &self.tensors[x];
+            let (mut values, mut scales) = (vec![0; rows.len()], vec![0.0; self.kernel.positions]);
+            quantize(rows, self.kernel.tensors[x].width, &mut values, &mut scales)?;
+            self.quantized[x] = Some(Quantized { values, scales });
+        }
+        Ok(())
+    }
+
+    fn operand(&self, op: &PlanOp) -> Result<Operand<'_>, MachineError> {
+        let &PlanOp::Linear { x, weight, bias, element, splits, scales, quantized, out } = op else {
+            return Err(self.wrong("a step that is not linear"));
+        };
+        let (inner, outer) = (self.kernel.tensors[x].width, self.kernel.tensors[out].width);
+        let element = rdu_kernels::Element::from(element);
+        let arguments = &self.call.arguments;
+        let vectors = outer.div_ceil(element.lanes()) * inner;
+        let weight = self.contents.vectors(weight.resolve(arguments), vectors * element.lanes(), element)?;
+        // A bias lies in the weights' element, and beside whole numbers in fp32.
+        let beside = if element == Element::Int8 { Element::F32 } else { element };
+        let values = |address: Option<crate::address::Address>, element| match address {
+            Some(address) => self.contents.values(address.resolve(arguments), outer, element).map(Some),
+            None => Ok(None),
+        };
+        let (bias, scales) = (values(bias, beside)?, values(scales, Element::F32)?);
+        let rows = match (quantized, &self.quantized[x]) {
+            (true, Some(Quantized { values, scales })) => Activations::Int8 { values, scales },
+            _ => Activations::F32(&self.tensors[x]),
+        };
+        Ok(Operand { rows, positions: self.kernel.positions, inner, weight, outer, splits, scales, bias })
+    }
+}
+
+/// A linear step's operands, some of them widened copies.
+struct Operand<'a> {
+    rows: Activations<'a>,
+    positions: usize,
+    inner: usize,
+    weight: rdu_kernels::Vectors<'a>,
+    outer: usize,
+    splits: usize,
+    scales: Option<Vec<f32>>,
+    bias: Option<Vec<f32>>,
+}
+
+impl Operand<'_> {
+    fn op(&self) -> Linear<'_> {
+        Linear {
+            x: self.rows,
+            positions: self.positions,
+            inner: self.inner,
+            weight: self.weight,
+            outer: self.outer,
+            splits: self.splits,
+            scales: self.scales.as_deref(),
+            bias: self.bias.as_deref(),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Attention over cached rows, one query head after another.
+
+use super::PlanOp;
+use super::blocked::Blocked;
+use crate::address::Address;
+use crate::error::MachineError;
+use rayon::prelude::*;
+use rdu_kernels as kernels;
+
+/// Multiply-adds below which threads cost more than they save.
+const THREADED_MACS: usize = 1 << 16;
+
+impl Blocked<'_> {
+    /// Errors: `op` is no `Weigh`; heads that do not divide; a cache that is too short.
+    pub fn weigh(&mut self, op: &PlanOp) -> Result<(), MachineError> {
+        let &PlanOp::Weigh { query: q, keys, values, past, head_dim, shared_heads, scale, window, element, out } = op
+        else {
+            return Err(self.wrong("a step that does not weigh"));
+        };
+        let mut y = self.fresh(out);
+        let (kernel, call) = (self.kernel, self.call);
+        let past = call.arguments.get(past).ok_or_else(|| self.wrong("the call does not say how many rows are cached"));
+        let past = *past? as usize;
+        let heads = kernel.tensors[out].width / head_dim;
+        if heads == 0
+            || shared_heads == 0
+            || !heads.is_multiple_of(shared_heads)
+            || kernel.tensors[q].width != heads * head_dim
+        {
+            return Err(self.wrong("query heads do not divide over the cached heads"));
+        }
+        let element = kernels::Element::from(element);
+        let per_head = head_dim.div_ceil(element.lanes());
+        let stride = per_head * shared_heads;
+        let rows = past + kernel.positions;
+        let cached = |address: Address| {
+            self.contents.vectors(address.resolve(&call.arguments), rows * stride * element.lanes(), element)
+        };
+        let (query, keys, values) = (&self.tensors[q][..], cached(keys)?, cached(values)?);
+        let one = |(at, y): (usize, &mut [f32])| -> Result<(), MachineError> {
+            self.stop.check()?;
+            let (p, head) = (at / heads, at % heads);
+            let shared = head / (heads / shared_heads) * per_head;
+            let end = past + p + 1;
+            let start = window.map_or(0, |window| end.saturating_sub(window));
+            let first = start * stride + shared;
+            let (Some(keys), Some(values)) = (keys.from_vector(first), values.from_vector(first)) else {
+                return Err(self.wrong("the cache is too short"));
+            };
+            let mut weights = vec![0.0; end - start];
+            kernels::scores(&query[at * head_dim..(at + 1) * head_dim], keys, stride, per_head, &mut weights)?;
+            weights.iter_mut().for_each(|s| *s *= scale);
+            kernels::softmax(&mut weights);
+            kernels::round(&mut weights, element);
+            y.fill(0.0);
+            kernels::mix(&weights, values, stride, per_head, y)?;
+            Ok(())
+        };
+        if query.len() * rows > THREADED_MACS {
+            y.par_chunks_mut(head_dim).enumerate().try_for_each(one)?;
+        } else {
+            y.chunks_mut(head_dim).enumerate().try_for_each(one)?;
+        }
+        self.made(out, y);
+        Ok(())
+    }
+}
