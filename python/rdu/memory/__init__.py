@@ -1,6 +1,7 @@
-"""Memory by itself: DRAM devices timed command by command, tile SRAM bank by bank."""
+"""Memory by itself: DRAM devices timed command by command, tile SRAM bank by bank, copies between tiers."""
 
 from rdu.memory.allocation import Allocation, Buffer, Piece
+from rdu.memory.copy import Copy, CopyEngine, add_copy, copy
 from rdu.memory.description import Entry
 from rdu.memory.dram import Dram
 from rdu.memory.presets import names
@@ -15,6 +16,8 @@ __all__ = [
     "IDLE_CAUSES",
     "Allocation",
     "Buffer",
+    "Copy",
+    "CopyEngine",
     "Dram",
     "Entry",
     "LatencyHistogram",
@@ -27,5 +30,7 @@ __all__ = [
     "TransposeCost",
     "Vector",
     "VectorCost",
+    "add_copy",
+    "copy",
     "names",
 ]
