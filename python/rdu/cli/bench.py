@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rdu.cli import options
+from rdu.cli.bench_copies import copies
 from rdu.cli.progress import waiting
 from rdu.errors import TransferError
 
@@ -23,6 +24,9 @@ MOST_BURSTS = 10**8
 @click.group("bench")
 def command() -> None:
     """Measure a part of the emulated machine by itself."""
+
+
+command.add_command(copies)
 
 
 @command.command("memory")
