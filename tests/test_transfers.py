@@ -317,15 +317,18 @@ def test_the_end_of_a_pattern_is_where_its_furthest_request_ends(transfer: rdu.T
 # --- stopping ---
 
 
-@pytest.mark.parametrize(("nbytes", "stride"), [(64, 1 << 14), (1 << 24, 0)])
+@pytest.mark.parametrize(
+    ("firings", "ii", "nbytes", "stride"), [(10**6, 1, 64, 1 << 14), (10**6, 1, 1 << 24, 0), (2, 10**14, 64, 64)]
+)
 @pytest.mark.parametrize("mode", ["fast", "step"])
-def test_ctrl_c_stops_a_run_that_waits_for_memory(mode: str, nbytes: int, stride: int) -> None:
-    """Also where the first few firings alone take minutes."""
+def test_ctrl_c_stops_a_run_that_waits_for_memory(mode: str, firings: int, ii: int, nbytes: int, stride: int) -> None:
+    """Also where the first few firings alone take minutes, or a refresh after another until the next firing."""
+    transfer = f'rdu.Transfer("hbm", nbytes={nbytes}, stride={stride})'
     code = f"""
         import os, signal, threading, time
         import rdu
         b = rdu.Builder()
-        b.unit("load", firings=10**6, transfer=rdu.Transfer("hbm", nbytes={nbytes}, stride={stride}))
+        b.unit("load", firings={firings}, ii={ii}, transfer={transfer})
         program = b.build()
         pressed = []
         def press():

@@ -14,7 +14,7 @@ TIERS = ("hbm", "ddr")
 # The engine keeps a time for each request in flight.
 MOST_OUTSTANDING = 1 << 20
 # A request is cut into bursts at once.
-MOST_BYTES = 1 << 32
+MOST_BYTES = 1 << 30
 
 # Tier, write, outstanding; (address, run, stride, bytes) of each pattern; and the pattern of each phase.
 Port = tuple[int, bool, int, list[tuple[int, int, int, int]], list[int]]

@@ -7,6 +7,11 @@ use rdu_dataflow::{Answer, Memory, Program, Request, Watch};
 use rdu_machine::tiers::Tiers;
 use std::cell::RefCell;
 
+/// Cycles that memory may pass between two looks at the watch: idle channels refresh through so many in milliseconds.
+const STRETCH: u64 = 1 << 28;
+/// A request of so many bytes takes much longer to cut into bursts than a look takes.
+const LARGE_BYTES: u64 = 1 << 20;
+
 /// A watch that the engine and its memory share; once it has said stop, it goes on saying so.
 pub struct Shared<'w> {
     watch: Watch<'w>,
@@ -51,16 +56,36 @@ impl<'a, 'w> StreamMemory<'a, 'w> {
         StreamMemory { tiers, watch, ranks, asked: vec![0; units.len()], outstanding, waiting: Vec::new(), now: 0 }
     }
 
+    /// Lets time pass until shortly before `cycle`, where a run ends; `false` if it was stopped meanwhile.
+    pub fn pass(&mut self, cycle: u64) -> bool {
+        self.pass_until(cycle.saturating_sub(STRETCH), &mut Vec::new())
+    }
+
+    fn goes_on(&self) -> bool {
+        let mut watch = self.watch.borrow_mut();
+        let firings = watch.firings;
+        watch.goes_on(firings)
+    }
+
+    fn pass_until(&mut self, cycle: u64, answers: &mut Vec<Answer>) -> bool {
+        loop {
+            if !self.goes_on() {
+                return false;
+            }
+            self.now = self.now.max(cycle.min(self.now.saturating_add(STRETCH)));
+            self.tiers.advance(self.now, answers);
+            if self.now >= cycle {
+                return true;
+            }
+        }
+    }
+
     /// Lets the engine run to where it looks at the watch: whatever is open is answered at once.
     fn give_up(&mut self, answers: &mut Vec<Answer>) {
-        self.waiting.clear();
         let cycle = self.now + self.tiers.lookahead();
-        for (unit, (&asked, &most)) in self.asked.iter().zip(&self.outstanding).enumerate() {
-            answers.extend((asked.saturating_sub(most)..asked).map(|number| Answer {
-                unit: unit as u32,
-                number,
-                cycle,
-            }));
+        for (unit, (&asked, &most)) in (0..).zip(self.asked.iter().zip(&self.outstanding)) {
+            let open = asked.saturating_sub(most)..asked;
+            answers.extend(open.map(|number| Answer { unit, number, cycle }));
         }
     }
 }
@@ -76,25 +101,25 @@ impl Memory for StreamMemory<'_, '_> {
     }
 
     fn advance(&mut self, cycle: u64, answers: &mut Vec<Answer>) {
-        self.now = cycle;
-        let goes_on = {
-            let mut watch = self.watch.borrow_mut();
-            let firings = watch.firings;
-            watch.goes_on(firings)
-        };
-        if !goes_on {
-            return self.give_up(answers);
-        }
         // All requests of a cycle are here: none comes before `cycle` any more.
         self.waiting.sort_by_key(|request| (request.cycle, self.ranks[request.unit as usize]));
-        self.waiting.drain(..).for_each(|request| self.tiers.ask(&request));
-        self.tiers.advance(cycle, answers);
+        for at in 0..self.waiting.len() {
+            let request = self.waiting[at];
+            // A channel that is asked for something runs up to that time at once.
+            let takes_long = request.bytes >= LARGE_BYTES || request.cycle > self.now.saturating_add(STRETCH);
+            if takes_long && !self.pass_until(request.cycle, answers) {
+                break;
+            }
+            self.tiers.ask(&request);
+        }
+        self.waiting.clear();
+        if !self.pass_until(cycle, answers) {
+            self.give_up(answers);
+        }
     }
 
     fn next_answer(&self) -> Option<u64> {
-        if self.watch.borrow().stopped {
-            return (!self.waiting.is_empty()).then(|| self.now + self.lookahead());
-        }
-        self.tiers.next_answer()
+        // All that was open when the run was stopped has been answered.
+        if self.watch.borrow().stopped { None } else { self.tiers.next_answer() }
     }
 }

@@ -134,6 +134,9 @@ pub fn run<'py>(
             let mut memory = StreamMemory::new(Tiers::new(tiers, 0), program, &shared);
             let watch = &mut |firings| shared.borrow_mut().goes_on(firings);
             let run = simulate(bound, mode, Setup { memory: &mut memory, operators, decisions, observer, watch })?;
+            if !memory.pass(run.cycles) {
+                return Err(RunError::Interrupted);
+            }
             counted = tiers.iter_mut().map(|tier| totals(tier, run.cycles)).collect();
             Ok(run)
         },
