@@ -188,7 +188,7 @@ class StreamProgram:
     def analyse(self) -> Analysis:
         """How fast the program can be, what holds it back, and how much room its streams need, before it runs.
 
-        Every unit's nest is taken as one cycle of phases that goes on for ever.
+        Every unit's nest is taken as one cycle of phases that goes on for ever, and memory as one that answers at once.
 
         Raises
         ------
