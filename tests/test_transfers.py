@@ -103,6 +103,21 @@ def test_a_tier_is_as_fast_as_the_machine_says() -> None:
     assert 0.85 < twice.memory["hbm"].peak_fraction < 0.95
 
 
+@pytest.mark.parametrize("write", [False, True])
+@pytest.mark.parametrize("name", ["hbm", "ddr"])
+def test_a_tier_streams_as_its_device_does_and_the_network_adds_its_time(name: str, write: bool) -> None:
+    machine = rdu.machine("sn40l")
+    tier = machine.hbm if name == "hbm" else machine.ddr
+    round_bytes = tier.channels * tier.interleave_bytes
+    b = rdu.Builder()
+    b.unit("stream", firings=1000, transfer=rdu.Transfer(name, nbytes=round_bytes, write=write, outstanding=64))
+    run = b.build().run(machine=machine)
+    device = rdu.Dram(rdu.memory.tier.device(tier))
+    alone = (device.write if write else device.read)(0, 1000 * round_bytes)
+    # 0.2 %: a saturated channel has a queue in front of it that never runs dry, a unit has 64 requests.
+    assert run.cycles / machine.clock_ghz == pytest.approx(alone.elapsed_ns + tier.network_ns, rel=2e-3)
+
+
 def test_another_machine_is_another_timing_of_the_same_values() -> None:
     b = rdu.Builder()
     b.source("x", np.arange(64.0), transfer=rdu.Transfer("ddr", nbytes=4096))
