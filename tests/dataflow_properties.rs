@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 use rdu::dataflow::{
-    Answer, Call, Memory, Mode, Nest, NoMemory, Pattern, Phase, Port, Program, Request, Run, RunError, Setup, Stream, Times,
-    Unit, simulate,
+    Answer, Call, Memory, Mode, Nest, NoMemory, Pattern, Phase, Port, Program, Request, Run, RunError, Setup, Stream,
+    Times, Unit, simulate,
 };
 
 /// A random program in numbers; rates are chosen so that every stream balances.

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use rdu::dataflow::{
-    Answer, Call, Memory, Mode, Nest, NoMemory, Pattern, Phase, Port, Program, Request, Run, RunError, Setup, Stream, Times,
-    Unit, simulate,
+    Answer, Call, Memory, Mode, Nest, NoMemory, Pattern, Phase, Port, Program, Request, Run, RunError, Setup, Stream,
+    Times, Unit, simulate,
 };
 
 /// A program that balances by construction: in one iteration a unit fires once for each of its phases, and as many

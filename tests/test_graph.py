@@ -242,7 +242,7 @@ def test_a_residual_around_a_long_way() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
-@pytest.mark.parametrize("middle", [16, 17, 48, 100])
+@pytest.mark.parametrize("middle", [16, 17, 100, 256])
 @pytest.mark.parametrize("positions", [1, 3])
 def test_a_linear_feeds_the_parts_of_another(positions: int, middle: int, dtype: str) -> None:
     """The second sum is split, and each part takes only its own columns from the first one's gather."""
@@ -253,7 +253,7 @@ def test_a_linear_feeds_the_parts_of_another(positions: int, middle: int, dtype:
     np.testing.assert_allclose(results(g, dtype, x=x)["y"], expected, **(FP32 if dtype == "fp32" else BF16))
     plan = compiled(g, dtype).kernel(0, positions, (positions,)).lowered.description["plan"]
     cuts = [op["splits"] for op in plan if op["op"] == "linear"]
-    assert dtype == "bf16" or middle == 16 or cuts[1] > 1, "the case is about a split sum"
+    assert middle < 256 or cuts[1] > 1, "the case is about a split sum"
 
 
 def test_blocks_are_calls_that_share_kernels() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
+
 from rdu.compiler.context import Lowering
-from rdu.compiler.netlist import Json, Load, Times, Unit
+from rdu.compiler.netlist import Count, Json, Load, Times, Unit
 
 
 def issue_loads(low: Lowering, stretches: list[tuple[int, list[Load]]]) -> None:
@@ -30,13 +33,29 @@ def issue_loads(low: Lowering, stretches: list[tuple[int, list[Load]]]) -> None:
         # How many granules of a cache are read is known when the kernel is called: each layer has a pattern of its own.
         with unit.loop(1 if counted else layers):
             for layer in range(layers if counted else 1):
-                for load in loads:
-                    fixed = isinstance(load.granules, int)
-                    if not fixed or id(load) not in patterns:
-                        patterns[id(load)] = len(port["patterns"])
-                        port["patterns"].append(_pattern(low, load, 0 if fixed else layer))
-                        token_op["operands"].append({"element": load.element, "source": _source(load, layer)})
-                    _fire(low, unit, load, ends[id(load)], patterns[id(load)], ii)
+                for rounds, members in _turns(loads):
+                    for load in members:
+                        fixed = isinstance(load.granules, int)
+                        if not fixed or id(load) not in patterns:
+                            patterns[id(load)] = len(port["patterns"])
+                            port["patterns"].append(_pattern(low, load, 0 if fixed else layer))
+                            token_op["operands"].append({"element": load.element, "source": _source(load, layer)})
+                    with unit.loop(rounds):
+                        for load in members:
+                            _fire(low, unit, load, ends[id(load)], patterns[id(load)], ii)
+
+
+def _turns(loads: list[Load]) -> Iterator[tuple[int, list[Load]]]:
+    """Loads that take turns, and how often: cached keys and values of an operator round by round.
+
+    What holds the scores of a round waits for its values, so the keys of the next must not stand before them.
+    """
+    for (_, fixed), group in groupby(loads, key=lambda load: (load.operator, isinstance(load.granules, int))):
+        members = list(group)
+        if fixed:
+            yield from ((1, [load]) for load in members)
+        else:
+            yield max(load.granules.scale for load in members if isinstance(load.granules, Count)), members
 
 
 def _connect(low: Lowering, unit: Unit, load: Load) -> list[int]:
@@ -90,7 +109,7 @@ def _fire(low: Lowering, unit: Unit, load: Load, ends: list[int], pattern: int, 
         unit.fire(times, produce=[(end, tokens) for end in ends if tokens], ii=ii, transfer=pattern)
 
     if not isinstance(load.granules, int):
-        fire(load.granules, low.granule)
+        fire(Count(load.granules.argument), low.granule)
         return
     rows = _rows(low, load)
     with unit.loop(rows):

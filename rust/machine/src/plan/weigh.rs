@@ -1,4 +1,4 @@
-//! Attention over cached rows, one query head after another.
+//! Cached rows weighed by their scores, one query head after another.
 
 use super::PlanOp;
 use super::blocked::Blocked;
