@@ -54,6 +54,42 @@ def test_the_nucleus_is_the_fewest_that_reach_top_p(top_p: float, kept: list[int
     np.testing.assert_allclose(found, chances / chances.sum(), atol=SPREAD)
 
 
+@pytest.mark.parametrize(
+    ("limits", "kept"),
+    [
+        ({"top_k": 1}, [1]),
+        ({"top_k": 3}, [1, 3, 4]),
+        ({"top_k": 99}, range(5)),
+        # Probabilities are 0.4, 0.3, 0.15, 0.1, 0.05: 1, 0.75, 0.375, 0.25 and 0.125 of the largest.
+        ({"min_p": 0.7}, [1, 3]),
+        ({"min_p": 0.2}, [0, 1, 3, 4]),
+        ({"min_p": 0.99}, [1]),
+        ({"top_k": 3, "min_p": 0.7}, [1, 3]),
+        ({"top_k": 2, "min_p": 0.2, "top_p": 0.9}, [1, 3]),
+        ({"top_p": 0.39, "top_k": 4}, [1]),
+    ],
+)
+def test_limits_hold_together(limits: dict[str, Any], kept: list[int]) -> None:
+    chances = np.zeros(5)
+    chances[list(kept)] = np.exp(LOGITS)[list(kept)]
+    found = frequencies(Sampler(1.0, seed=4, **limits))
+    assert not found[chances == 0].any()
+    np.testing.assert_allclose(found, chances / chances.sum(), atol=SPREAD)
+
+
+def test_repetition_costs() -> None:
+    logits = np.array([2.0, 1.5, -1.0, -1.2], np.float32)
+    greedy = Sampler(repetition_penalty=1.5)
+    assert greedy.choose(logits) == 0
+    assert greedy.choose(logits, [0]) == 1, "2 / 1.5 is below 1.5"
+    assert greedy.choose(logits, [0, 0, 1]) == 0, "once, however often it was seen"
+    assert greedy.choose(logits[2:], [0]) == 1, "-1 * 1.5 is below -1.2"
+    assert Sampler().choose(logits, [0, 1]) == 0
+    for extreme in (1e-320, 1e308):
+        Sampler(1.0, repetition_penalty=extreme).choose(np.array([3e38, 3e38, -3e38], np.float32), [0, 2])
+    np.testing.assert_array_equal(logits, np.array([2.0, 1.5, -1.0, -1.2], np.float32))
+
+
 def test_a_seed_is_a_sequence() -> None:
     def drawn(seed: int) -> list[int]:
         sampler = Sampler(1.0, 0.95, seed)
@@ -87,6 +123,12 @@ def test_extremes_neither_overflow_nor_leave_the_vocabulary() -> None:
             for t in (-0.1, float("nan"), float("inf"), "1")
         ),
         *(({"top_p": p}, "top_p is .*above 0 and at most 1") for p in (0, -1, 1.01, float("nan"), "1", None)),
+        *(({"top_k": k}, "top_k is .*whole number of at least 0") for k in (-1, 1.5, "1", None, True)),
+        *(({"min_p": p}, "min_p is .*at least 0 and below 1") for p in (-0.1, 1, float("nan"), "0", None)),
+        *(
+            ({"repetition_penalty": r}, "repetition_penalty is .*finite and above 0")
+            for r in (0, -1, float("inf"), float("nan"), "1")
+        ),
         *(({"seed": s}, "seed is .*whole number of at least 0") for s in (-1, 1.5, "1", None, True)),
     ],
 )

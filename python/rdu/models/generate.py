@@ -75,6 +75,9 @@ class Decoder:
         temperature: float = 0.0,
         top_p: float = 1.0,
         seed: int = 0,
+        top_k: int = 0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
         ignore_eos: bool = False,
         stream: Callable[[str], None] | None = None,
         mode: str = "split",
@@ -89,7 +92,7 @@ class Decoder:
             chat template.
         max_new_tokens : int
             Stops earlier at an end-of-text token, unless ``ignore_eos``.
-        temperature, top_p, seed
+        temperature, top_p, seed, top_k, min_p, repetition_penalty
             See `Sampler`; temperature 0 is greedy.
         stream : function of str, optional
             Gets the text as it is made (whole characters only).
@@ -115,7 +118,7 @@ class Decoder:
                 f"{len(ids)} prompt tokens + {max_new_tokens} new ones are more than the context of {self.context}; "
                 f"shorten one of them, or compile with a larger context"
             )
-        sampler = Sampler(temperature, top_p, seed)
+        sampler = Sampler(temperature, top_p, seed, top_k, min_p, repetition_penalty)
         tokenizer = self.checkpoint.tokenizer
         text = tokenizer.stream(skip_special_tokens=True) if tokenizer else None
         ends = set() if ignore_eos else set(tokenizer.eos_ids if tokenizer else self.checkpoint.config.eos_ids)
@@ -133,7 +136,7 @@ class Decoder:
                 stream(piece)
 
         while True:
-            token = sampler.choose(session.last("logits"))
+            token = sampler.choose(session.last("logits"), (*ids, *tokens))
             if token in ends:
                 stopped_by = "end of text"
                 break
