@@ -18,6 +18,8 @@ ANALOG = (
 )
 # The engine's limit for a timing.
 MAX_CYCLES = 2**20 - 1
+# Refreshes put off, at most, to be done together.
+MOST_AT_ONCE = 64
 
 
 def describe_tiers(machine: Machine) -> list[dict[str, Any]]:
@@ -84,8 +86,14 @@ def device(tier: Tier) -> Description:
     burst = number("organisation.burst_length") // number("organisation.beats_per_clock")
     settings["timings.trtw"] = max(1, timing["tcl"] + burst + 2 - timing["tcwl"])
     if tier.refresh_ns > 0:
-        settings["timings.trefi"] = max(1, cycles(tier.refresh_interval_ns))
-        settings["timings.trfc"] = max(1, cycles(tier.refresh_ns))
+        # A clock so slow that nothing fits between two refreshes: several at once, as many times less often.
+        ranks = 1 if value["organisation.ranks_stacked"] else per_channel["ranks"]
+        work = 2 * number_of(settings["timings.trc"]) * per_channel["pseudo_channels"] * ranks
+        for at_once in range(1, MOST_AT_ONCE + 1):
+            settings["timings.trefi"] = max(1, cycles(at_once * tier.refresh_interval_ns))
+            settings["timings.trfc"] = max(1, cycles(at_once * tier.refresh_ns))
+            if number_of(settings["timings.trefi"]) > number_of(settings["timings.trfc"]) + work:
+                break
         settings["controller.refresh"] = "all_bank"
     else:
         settings["controller.refresh"] = "none"
