@@ -62,6 +62,12 @@ def test_output_is_the_mean_over_a_growing_cache() -> None:
     assert len(found.steps) == 3
 
 
+def test_the_time_of_hbm_adds_up(small: Estimate) -> None:
+    assert sum(small.hbm_time.values()) == pytest.approx(1.0)
+    assert small.hbm_time["moving"] == pytest.approx(small.hbm_utilization)
+    assert small.hbm_time["calls"] == pytest.approx(24.3e-6 / small.step_s, rel=0.01)
+
+
 def test_fused_is_faster_the_more_is_fused(small: Estimate) -> None:
     layer, op = (estimate(SMALL, context=512, fusion=fusion) for fusion in ("layer", "op"))
     assert small.tokens_per_second > layer.tokens_per_second > op.tokens_per_second

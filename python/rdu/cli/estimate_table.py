@@ -12,6 +12,8 @@ from rdu.studies.estimate import Estimate
 
 # Kernels shown, those that take longest first.
 MOST_KERNELS = 12
+# Causes of less than this share of HBM's time are left out.
+LEAST_SHARE = 0.001
 
 
 def table(found: Estimate) -> RenderableType:
@@ -38,12 +40,18 @@ def _rates(found: Estimate) -> Table:
         + (f" each of {found.batch}, {found.total_tokens_per_second:.4g} together" if found.batch > 1 else ""),
         "step": f"{seconds(found.step_s)}, {calls}",
         "HBM": f"{percent(found.hbm_utilization)} of its peak, {quantity(found.hbm_bytes, 'B')} a step of each socket",
+        "HBM's time": ", ".join(f"{cause} {percent(share)}" for cause, share in _causes(found)),
         "PCUs": f"{percent(found.pcu_utilization)} of their peak",
         "host": f"{seconds(found.host_s)} here, for the decode steps",
     }
     for what, value in rows.items():
         shown.add_row(what, Text(value))
     return shown
+
+
+def _causes(found: Estimate) -> list[tuple[str, float]]:
+    """What HBM's time went to, the most first."""
+    return [pair for pair in sorted(found.hbm_time.items(), key=lambda pair: -pair[1]) if pair[1] > LEAST_SHARE]
 
 
 def _kernels(found: Estimate) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple, NoReturn, cast
 
 from rdu.compiler.timing import Timing, time_decode
@@ -79,6 +79,18 @@ class Estimate:
         """Of all sequences together."""
         return self.batch / self.step_s
 
+    @cached_property
+    def hbm_time(self) -> dict[str, float]:
+        """HBM's time in the first of the steps by cause (see ``docs/metrics.md``), as shares that add up to 1."""
+        step = self.steps[0]
+        report = step.run.report
+        assert isinstance(report, Report)
+        shares = report.to_dict()["hbm_time"]
+        # In a sequence of steps a kernel that comes again needs no program load; the run by itself had one.
+        loads = step.run.cycles - step.cycles
+        times = {cause: share * step.run.cycles - (loads if cause == "calls" else 0) for cause, share in shares.items()}
+        return {cause: time / step.cycles for cause, time in times.items()}
+
     @property
     def time_to_first_token_s(self) -> None:
         """Prompts are not timed from shapes yet."""
@@ -92,6 +104,7 @@ class Estimate:
             "total_tokens_per_second": self.total_tokens_per_second,
             "time_to_first_token_s": self.time_to_first_token_s,
             **{name: getattr(self, name) for name in plain},
+            "hbm_time": self.hbm_time,
             "kernels": [
                 {"name": kernel.name, "calls": kernel.calls, "run_cycles": kernel.run_cycles}
                 | {"call_cycles": kernel.call_cycles, "hbm_bytes": sum(kernel.hbm_bytes)}
