@@ -12,9 +12,9 @@ from rdu.cli.progress import waiting
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--markdown", is_flag=True, help="The page docs/validation.md, on stdout.")
 @options.as_json
-def command(ids: tuple[str, ...], markdown: bool, as_json: bool) -> int:
+def command(ids: tuple[str, ...], markdown: bool, as_json: bool) -> None:
     """Emulate published results and show the errors: all of them, or those named (step: all that begin with step-)."""
-    from rdu.studies.validation import FAILED, validate
+    from rdu.studies.validation import validate
 
     with waiting() as shown:
         found = validate(ids, progress=shown.show)
@@ -30,4 +30,3 @@ def command(ids: tuple[str, ...], markdown: bool, as_json: bool) -> int:
         from rdu.cli.validation_table import table
 
         Console().print(table(found))
-    return int(any(row.status == FAILED for row in found.rows))
