@@ -11,13 +11,25 @@ import numpy as np
 import numpy.typing as npt
 
 from rdu import _core
-from rdu._core import Image
+from rdu._core import Image, build_profile, read_seconds
 from rdu.errors import RequestError
 from rdu.graph import Array, Graph
 from rdu.machine import Machine
 from rdu.run import Run, Session, row_indices
 
-__all__ = ["Boundary", "Cache", "Image", "Layout", "Loaded", "Lowered", "Program", "Reporter", "Site"]
+__all__ = [
+    "Boundary",
+    "Cache",
+    "Image",
+    "Layout",
+    "Loaded",
+    "Lowered",
+    "Program",
+    "Reporter",
+    "Site",
+    "build_profile",
+    "read_seconds",
+]
 
 
 class Layout(Protocol):

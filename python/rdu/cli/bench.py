@@ -10,6 +10,7 @@ import click
 
 from rdu.cli import options
 from rdu.cli.bench_copies import copies
+from rdu.cli.bench_decode import decode
 from rdu.cli.progress import waiting
 from rdu.errors import TransferError
 
@@ -23,10 +24,11 @@ MOST_BURSTS = 10**8
 
 @click.group("bench")
 def command() -> None:
-    """Measure a part of the emulated machine by itself."""
+    """Measure a part of the emulated machine by itself, or what the host makes of the whole."""
 
 
 command.add_command(copies)
+command.add_command(decode)
 
 
 @command.command("memory")
