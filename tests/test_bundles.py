@@ -101,6 +101,7 @@ def test_a_bundle_stands_for_its_copies(fusion: str, positions: int, past: int) 
     batch=st.sampled_from([1, 2, 5]),
     buffer=st.sampled_from([1, 40, 1024]),
     channels=st.sampled_from([1, 4]),
+    peak_gbps=st.sampled_from([64.0, 1000.0]),
     dtype=st.sampled_from(["bf16", "fp32"]),
 )
 def test_random_shapes(
@@ -113,13 +114,15 @@ def test_random_shapes(
     batch: int,
     buffer: int,
     channels: int,
+    peak_gbps: float,
     dtype: str,
 ) -> None:
-    """Padding in every dimension, batches, shallow buffers, and granules from one channel up."""
+    """Padding in every dimension, batches, shallow buffers, granules from one channel up, slow and fast memories."""
     where = machine(
         "tiny",
         mapping__weight_buffer_vectors=buffer,
         hbm__channels=channels,
+        hbm__peak_gbps=peak_gbps,
         grid__pcus_per_tile=256,
         grid__pmus_per_tile=256,
         grid__rows=32,

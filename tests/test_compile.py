@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import rdu
 from decoders import splits
-from rdu.compiler.allocate import MOST_SPLITS, allocate
+from rdu.compiler.allocate import MOST_SPLITS, ahead, allocate
 from rdu.compiler.formats import FORMATS, VECTOR_BYTES, chunks, lanes, row_bytes
 from rdu.compiler.fuse import fuse
 from rdu.compiler.netlist import Netlist
@@ -249,7 +249,7 @@ def test_an_allocation_covers_its_weights_within_the_budget(
     assert linear.splits <= chunks(inputs, form.operand), "a part has at least one chunk"
     assert linear.macs <= where.total_pcus
     assert linear.vectors_per_unit * linear.macs >= linear.tiles * inputs
-    assert 1 <= found.buffer_vectors["y"] <= buffer
+    assert 1 <= found.buffer_vectors["y"] <= ahead(where, linear.macs)
     assert found.weight_bytes >= linear.tiles * inputs * VECTOR_BYTES
 
 

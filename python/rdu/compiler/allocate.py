@@ -78,13 +78,14 @@ class Attend:
     """How one attention operator is spread over its cached heads (of all sequences).
 
     ``units`` heads at a time, ``rounds`` times; of each head, ``dots`` units score its key rows, every one its own
-    rows; ``mixes`` units add its value rows, every one its own vectors. ``padded`` vectors make a row of the heads that
-    are worked on at a time, so that rows and granules divide each other.
+    rows; ``parts`` times ``mixes`` units add its value rows, every one its own vectors of its own rows. ``padded``
+    vectors make a row of the heads that are worked on at a time, so that rows and granules divide each other.
     """
 
     heads: int
     units: int
     dots: int
+    parts: int
     mixes: int
     per_head: int
     padded: int
@@ -97,7 +98,7 @@ class Attend:
     @property
     def pcus(self) -> int:
         """PCUs beside the aligners: dots, softmax and mixes."""
-        return self.units * (self.dots + 1 + self.mixes)
+        return self.units * (self.dots + 1 + self.parts * self.mixes)
 
 
 @dataclass
@@ -202,8 +203,22 @@ def allocate(
 
 def _buffered(machine: Machine, linear: Linear, positions: int) -> int:
     """Vectors that a lane may hold ahead; the activations beside them come out of the same SRAM."""
-    most = machine.mapping.weight_buffer_vectors
+    most = ahead(machine, linear.macs)
     return min(linear.vectors_per_unit, max(most - linear.part_chunks * positions, most // 2, 1))
+
+
+def ahead(machine: Machine, takers: int) -> int:
+    """Vectors that each of so many buffers side by side has room for: what the mapping gives it, and where a PMU holds
+    that, its share of what HBM sends between a request and its answer, which may have to wait for a refresh.
+    """
+    under_way = machine.hbm.peak_gbps * (machine.hbm.network_ns + machine.hbm.refresh_ns) / VECTOR_BYTES
+    share = min(math.ceil(under_way / takers), machine.pmu.capacity_bytes // VECTOR_BYTES)
+    return max(machine.mapping.weight_buffer_vectors, share)
+
+
+def hbm_vectors_per_cycle(machine: Machine) -> float:
+    """What HBM gives at its peak."""
+    return machine.hbm.peak_gbps / (machine.clock_ghz * VECTOR_BYTES)
 
 
 def linear_pmus(machine: Machine, linear: Linear, buffered: int, positions: int) -> int:
@@ -238,30 +253,41 @@ def _divides(chunks_of_sum: int, parts: int) -> bool:
 
 
 def _spread_attention(region: Region, machine: Machine, form: Format, batch: int, result: Allocation) -> None:
-    """Heads side by side; then vectors of a value row, then rows of keys, as far as the attention's share goes."""
+    """Parts of a sum, heads side by side, vectors of a value row, rows of keys, as far as attention's share goes."""
     operators = [op for op in region.operators if op.attention is not None]
     for op in operators:
         a = op.attention
         assert a is not None
         heads, per_head, group = a.kv_heads * batch, chunks(a.head_dim, form.operand), a.heads // a.kv_heads
+        most, enough = lanes("f32") // group, hbm_vectors_per_cycle(machine)
 
-        def fits(units: int, dots: int, mixes: int) -> bool:
+        def fits(units: int, dots: int, parts: int, mixes: int) -> bool:
             # Beside each dot and mix stand a PMU of its own and one of its buffer.
-            pcus, pmus = units * (dots + 1 + mixes), units * (2 * dots + 2 * mixes + 1)
+            macs = dots + parts * mixes
+            pcus, pmus = units * (macs + 1), units * (2 * macs + 1)
             share = ATTENTION_SHARE * len(operators)
             return pcus * share <= machine.total_pcus and pmus * share <= machine.total_pmus
 
+        # Beyond what HBM gives, more units would gain nothing. How sums are cut must not depend on the batch; with a
+        # window, whose first row moves, they are not cut.
+        parts = 1
+        while (
+            a.window is None
+            and a.kv_heads * parts * per_head < enough
+            and parts * 2 <= most
+            and fits(a.kv_heads, parts * 2, parts * 2, per_head)
+        ):
+            parts *= 2
         units = heads
         if batch > 1:
-            units = max((n for n in range(1, heads + 1) if heads % n == 0 and fits(n, 1, 1)), default=1)
-        mixes = per_head if fits(units, 1, per_head) else 1
-        # More rows at a time than scores fill a vector of would gain nothing: the softmax takes a vector a cycle.
-        dots = 1
-        while dots * 2 * group <= lanes("f32") and fits(units, dots * 2, mixes):
+            units = max((n for n in range(1, heads + 1) if heads % n == 0 and fits(n, parts, parts, 1)), default=1)
+        mixes = per_head if fits(units, parts, parts, per_head) else 1
+        # The softmax takes a vector of scores a cycle, and a dot needs ``per_head`` cycles for a row.
+        dots = parts
+        while units * dots < enough and dots * 2 <= most * per_head and fits(units, dots * 2, parts, mixes):
             dots *= 2
-        result.attends[op.name] = Attend(
-            heads, units, dots, mixes, per_head, _divisible(units * per_head, result.granule)
-        )
+        padded = _divisible(units * per_head, result.granule)
+        result.attends[op.name] = Attend(heads, units, dots, parts, mixes, per_head, padded)
 
 
 def _divisible(vectors: int, granule: int) -> int:
@@ -307,11 +333,11 @@ def attend_pmus(
     """PMUs of the key buffer, the value buffer, the dots and mixes, and the softmax units."""
     seen = context if a.window is None else min(context, a.window + positions)
     scores = a.heads // a.kv_heads * positions * 4 * (seen + attend.dots)
-    ahead = machine.mapping.weight_buffer_vectors * VECTOR_BYTES
+    dots, mixes = attend.units * attend.dots, attend.units * attend.parts * attend.mixes
     return (
-        attend.units * attend.dots * pmus_for(machine, ahead),
-        attend.units * attend.mixes * pmus_for(machine, ahead),
-        attend.units * (attend.dots + attend.mixes),
+        dots * pmus_for(machine, ahead(machine, dots) * VECTOR_BYTES),
+        mixes * pmus_for(machine, ahead(machine, mixes) * VECTOR_BYTES),
+        dots + mixes,
         attend.units * pmus_for(machine, scores),
     )
 

@@ -1,16 +1,17 @@
 """Attention: cached and new rows stream past held queries; scores, softmax and weighted sum are units of their own.
 
 For each key-value head: ``dots`` units score key rows, each its own rows; a softmax holds the scores until all are
-there; ``mixes`` units add the value rows, each its own vectors. Heads side by side work in lockstep (see
-`allocate.Attend`). New rows of k and v go to these units on chip, and to the cache in memory.
+there; ``parts`` times ``mixes`` units add the value rows, each its own vectors of its own rows, and the flatten joins
+the parts. Heads side by side work in lockstep (see `allocate.Attend`). New rows of k and v go to these units on chip,
+and to the cache in memory.
 """
 
 from __future__ import annotations
 
-from rdu.compiler.allocate import attend_pmus
+from rdu.compiler.allocate import Attend, ahead, attend_pmus
 from rdu.compiler.cache import CacheLayout, cache_layout
 from rdu.compiler.context import Lowering, into
-from rdu.compiler.formats import VECTOR_BYTES, chunks, lanes, row_bytes
+from rdu.compiler.formats import VECTOR_BYTES, Element, chunks, lanes, row_bytes
 from rdu.compiler.netlist import Count, Json, Load, Unit
 from rdu.graph import Attention, Operator, Tensor
 
@@ -49,7 +50,8 @@ def lower(op: Operator, low: Lowering) -> None:
     }
     dot = net.unit(f"{name}.dot", name, "dot", dot_op, copies=shape.units * shape.dots, pcus=1, pmus=1, macs=macs)
     dot.variants = tuple({"at": at} for _ in range(shape.units) for at in range(shape.dots))
-    softmax_op = {"op": "softmax", "rows": rows, "positions": p, "past": past, "dots": shape.dots, "out": form.operand}
+    dealt = {"dots": shape.dots, "parts": shape.parts}
+    softmax_op = {"op": "softmax", "rows": rows, "positions": p, "past": past, **dealt, "out": form.operand}
     softmax = net.unit(f"{name}.softmax", name, "softmax", softmax_op, copies=shape.units, pcus=1)
     softmax.pmus = held[3] // shape.units
     mix_op = {
@@ -58,10 +60,12 @@ def lower(op: Operator, low: Lowering) -> None:
         "positions": p,
         "vectors": each,
         "past": past,
-        "dots": shape.dots,
+        **dealt,
         "element": form.operand,
     }
-    mix = net.unit(f"{name}.mix", name, "mix", mix_op, copies=shape.units * shape.mixes, pcus=1, pmus=1, macs=macs)
+    adders = shape.units * shape.parts * shape.mixes
+    mix = net.unit(f"{name}.mix", name, "mix", mix_op, copies=adders, pcus=1, pmus=1, macs=macs)
+    mix.variants = tuple({"at": at // shape.mixes % shape.parts} for at in range(adders))
     flatten = net.unit(f"{name}.flatten", name, "align", _flatten_op(op, low, a), pcus=1)
     flatten.pmus = low.pmus(low.positions * op.output.width * 4)
 
@@ -70,10 +74,13 @@ def lower(op: Operator, low: Lowering) -> None:
     net.connect(keys, dot, form.operand, net.fifo)
     net.connect(aligned["k"], dot, form.operand, p * shape.per_head)
     net.connect(dot, softmax, "f32", 2 * chunks(rows, "f32"))
-    net.connect(softmax, mix, form.operand, 2 * chunks(rows, form.operand))
+    net.connect(softmax, mix, form.operand, 2 * chunks(shape.parts * rows, form.operand))
     net.connect(values, mix, form.operand, net.fifo)
     net.connect(aligned["v"], mix, form.operand, p * each)
-    net.connect(mix, flatten, form.operand, rows * each)
+    # Parts of a sum are not rounded before they are joined.
+    summed: Element = "f32" if shape.parts > 1 else form.operand
+    sent = rows * each * (lanes(form.operand) // lanes(summed))
+    net.connect(mix, flatten, summed, sent)
     for which in ("k", "v"):
         _store(op, low, which, aligned[which])
 
@@ -87,10 +94,10 @@ def lower(op: Operator, low: Lowering) -> None:
     with dot.loop(shape.rounds):
         _dot_nest(dot, low, rounds, rows, p, shape.per_head)
     with softmax.loop(shape.rounds):
-        _softmax_nest(softmax, low, rounds, shape.dots, rows, p)
+        _softmax_nest(softmax, low, shape, rounds, rows, p)
     with mix.loop(shape.rounds):
-        _mix_nest(mix, low, rounds * shape.dots, rows, p, each)
-    flatten.fire(shape.rounds * rows * each, consume=[(0, 1)], ii=shape.units * shape.mixes)
+        _mix_nest(mix, low, shape, rounds, rows, p, sent)
+    flatten.fire(shape.rounds * sent, consume=[(0, 1)], ii=adders)
     low.emit(low.publish(op.output, flatten, low.element(op)))
 
 
@@ -139,6 +146,7 @@ def _flatten_op(op: Operator, low: Lowering, a: Attention) -> Json:
         "width": op.output.width,
         "head_dim": a.head_dim,
         "group": a.heads // a.kv_heads,
+        "parts": low.allocation.attends[op.name].parts,
         "mixes": low.allocation.attends[op.name].mixes,
         "from": low.form.operand,
         "positions": low.positions,
@@ -156,7 +164,7 @@ def _buffer(op: Operator, low: Lowering, which: str, pmus: int) -> Unit:
     a, form, shape = op.attention, low.form, low.allocation.attends[op.name]
     assert a is not None
     net, cached, layout = low.netlist, low.cache(op), _layout(op, low)
-    dots, mixes = (shape.dots, 1) if which == "k" else (1, shape.mixes)
+    dots, mixes = (shape.dots, 1) if which == "k" else (shape.parts, shape.mixes)
     takers = shape.units * dots * mixes
     buffer = net.unit(f"{op.local_name}.{which}.buffer", op.local_name, "buffer", {"op": "deal"}, links=takers)
     buffer.pmus = pmus
@@ -189,7 +197,7 @@ def _buffer(op: Operator, low: Lowering, which: str, pmus: int) -> Unit:
         layer_bytes=layout.layer_bytes,
         buffer=True,
     )
-    into(load, buffer, max(low.machine.mapping.weight_buffer_vectors * takers, low.granule + layout.row_vectors * dots))
+    into(load, buffer, max(ahead(low.machine, takers) * takers, low.granule + layout.row_vectors * dots))
     return buffer
 
 
@@ -238,24 +246,25 @@ def _dot_nest(dot: Unit, low: Lowering, rounds: Count, rows: int, p: int, per_he
             dot.fire(1, consume=[(source, 1)], produce=[(0, scores)], ii=ii, latency=low.pipeline)
 
 
-def _softmax_nest(softmax: Unit, low: Lowering, rounds: Count, dots: int, rows: int, p: int) -> None:
-    scores, weights = chunks(rows, "f32"), chunks(rows, low.form.operand)
+def _softmax_nest(softmax: Unit, low: Lowering, shape: Attend, rounds: Count, rows: int, p: int) -> None:
+    scores, weights = chunks(rows, "f32"), chunks(shape.parts * rows, low.form.operand)
     softmax.fire(rounds, consume=[(0, scores)])
     softmax.fire(p, consume=[(0, scores)])
-    for times in (rounds * dots, p):
-        # Exponentials leave the tail at one fp32 vector a cycle.
-        softmax.fire(times, produce=[(0, weights)], ii=scores, latency=2 * low.pipeline)
+    # Exponentials leave the tail at one fp32 vector a cycle.
+    ii = chunks(shape.parts * rows, "f32")
+    for times in (rounds * (shape.dots // shape.parts), p):
+        softmax.fire(times, produce=[(0, weights)], ii=ii, latency=2 * low.pipeline)
 
 
-def _mix_nest(mix: Unit, low: Lowering, past: Count, rows: int, p: int, each: int) -> None:
+def _mix_nest(mix: Unit, low: Lowering, shape: Attend, rounds: Count, rows: int, p: int, sent: int) -> None:
     """Inputs: 0 weights, 1 cached values, 2 new values."""
     ii = low.mac_cycles(lanes(low.form.operand) * rows)
-    weights = chunks(rows, low.form.operand)
-    for source, times in ((1, past), (2, p)):
+    weights, each = chunks(shape.parts * rows, low.form.operand), shape.per_head // shape.mixes
+    for source, times in ((1, rounds * (shape.dots // shape.parts)), (2, p)):
         with mix.loop(times):
             mix.fire(1, consume=[(0, weights), (source, 1)], ii=ii)
             mix.fire(each - 1, consume=[(source, 1)], ii=ii)
-    mix.fire(rows * each, produce=[(0, 1)], latency=low.pipeline)
+    mix.fire(sent, produce=[(0, 1)], latency=low.pipeline)
 
 
 def plan(op: Operator, low: Lowering) -> None:
@@ -299,6 +308,7 @@ def plan(op: Operator, low: Lowering) -> None:
             "shared_heads": a.kv_heads,
             "scale": a.scale,
             "window": a.window,
+            "parts": low.allocation.attends[twin].parts,
             "element": operand,
             "out": rounded,
         }

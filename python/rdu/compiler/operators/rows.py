@@ -17,6 +17,7 @@ def lower(op: Operator, low: Lowering) -> None:
         "width": width,
         "head_dim": width,
         "group": 1,
+        "parts": 1,
         "mixes": 1,
         "from": form.operand,
         "positions": low.positions,

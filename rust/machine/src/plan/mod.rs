@@ -90,6 +90,8 @@ pub enum PlanOp {
         shared_heads: usize,
         scale: f32,
         window: Option<usize>,
+        /// Cached values are added in so many parts: row r belongs to part r modulo their number.
+        parts: usize,
         element: Element,
         out: usize,
     },

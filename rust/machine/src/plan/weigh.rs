@@ -13,7 +13,8 @@ const THREADED_MACS: usize = 1 << 16;
 impl Blocked<'_> {
     /// Errors: `op` is no `Weigh`; heads that do not divide; a cache that is too short.
     pub fn weigh(&mut self, op: &PlanOp) -> Result<(), MachineError> {
-        let &PlanOp::Weigh { query: q, keys, values, past, head_dim, shared_heads, scale, window, element, out } = op
+        let &PlanOp::Weigh { query: q, keys, values, past, head_dim, shared_heads, scale, window, parts, element, out } =
+            op
         else {
             return Err(self.wrong("a step that does not weigh"));
         };
@@ -24,6 +25,7 @@ impl Blocked<'_> {
         let heads = kernel.tensors[out].width / head_dim;
         if heads == 0
             || shared_heads == 0
+            || parts == 0
             || !heads.is_multiple_of(shared_heads)
             || kernel.tensors[q].width != heads * head_dim
         {
@@ -52,8 +54,19 @@ impl Blocked<'_> {
             weights.iter_mut().for_each(|s| *s *= scale);
             kernels::softmax(&mut weights);
             kernels::round(&mut weights, element);
-            y.fill(0.0);
-            kernels::mix(&weights, values, stride, per_head, y)?;
+            if parts == 1 {
+                y.fill(0.0);
+                return Ok(kernels::mix(&weights, values, stride, per_head, y)?);
+            }
+            let mut sums = vec![0.0; parts * head_dim];
+            for (at, sum) in sums.chunks_exact_mut(head_dim).enumerate() {
+                let skipped = (at + parts - start % parts) % parts;
+                let mine: Vec<f32> = weights.iter().skip(skipped).step_by(parts).copied().collect();
+                if let Some(values) = values.from_vector(skipped * stride).filter(|_| !mine.is_empty()) {
+                    kernels::mix(&mine, values, parts * stride, per_head, sum)?;
+                }
+            }
+            y.copy_from_slice(kernels::tree_sum(&mut sums, head_dim)?);
             Ok(())
         };
         if query.len() * rows > THREADED_MACS {

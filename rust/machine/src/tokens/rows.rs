@@ -197,7 +197,8 @@ impl Operator for Heads {
         for (index, len) in ends {
             let out = firing.outputs.get_mut(index);
             if len == lanes && units > 1 {
-                vector(at * units / dealt, out);
+                // Every vector goes to as many units as take other rows of the same head.
+                vector(at * units / dealt / mixes * mixes + at % mixes, out);
                 at += 1;
             } else {
                 out.chunks_exact_mut(lanes).enumerate().for_each(|(unit, out)| vector(unit, out));
@@ -212,20 +213,21 @@ impl Operator for Heads {
     }
 }
 
-/// How weighed rows come back: one vector from each unit (a, m) at a time.
+/// How weighed rows come back: one token from each unit (a, c, m) at a time. Several parts c of a sum are fp32.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlattenSpec {
     pub width: usize,
     pub head_dim: usize,
     pub group: usize,
+    pub parts: usize,
     pub mixes: usize,
     pub from: Element,
     pub positions: usize,
     pub out: Element,
 }
 
-/// Rows in, from units side by side; flat out.
+/// Rows in, from units side by side, the parts of a sum added as a tree; flat out.
 pub struct Flatten {
     spec: FlattenSpec,
     taken: usize,
@@ -246,14 +248,23 @@ impl Flatten {
 
 impl Operator for Flatten {
     fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
-        let FlattenSpec { width, head_dim, group, mixes, from, .. } = self.spec;
-        let lanes = from.lanes();
-        let each = head_dim.div_ceil(lanes) / mixes;
+        let FlattenSpec { width, head_dim, group, parts, mixes, from, .. } = self.spec;
+        let lanes = if parts > 1 { Element::F32.lanes() } else { from.lanes() };
+        let each = head_dim.div_ceil(from.lanes()) / mixes * (from.lanes() / lanes);
         let (row, v) = (self.taken / each, self.taken % each);
-        for (unit, (_, token)) in firing.inputs.iter().enumerate() {
-            let (head, at) = (unit / mixes * group + row % group, (unit % mixes * each + v) * lanes);
-            let (start, len) = (row / group * width + head * head_dim + at, lanes.min(head_dim.saturating_sub(at)));
-            self.matrix.get_mut(start..start + len).ok_or("more rows than queries")?.copy_from_slice(&token[..len]);
+        let tokens: Vec<&[f32]> = firing.inputs.iter().map(|(_, token)| token).collect();
+        for (unit, heads) in tokens.chunks_exact(parts * mixes).enumerate() {
+            for m in 0..mixes {
+                let mut sums: Vec<f32> =
+                    heads.iter().skip(m).step_by(mixes).flat_map(|part| part.iter()).copied().collect();
+                let mut sum = rdu_kernels::tree_sum(&mut sums, lanes).map_err(|error| error.to_string())?.to_vec();
+                rdu_kernels::round(&mut sum, from.into());
+                let (head, at) = (unit * group + row % group, (m * each + v) * lanes);
+                // The rest of a head's last vector is padding, of which whole tokens may come.
+                let len = lanes.min(head_dim.saturating_sub(at));
+                let start = row / group * width + head * head_dim + at.min(head_dim);
+                self.matrix.get_mut(start..start + len).ok_or("more rows than queries")?.copy_from_slice(&sum[..len]);
+            }
         }
         self.taken += usize::from(!firing.inputs.is_empty());
         if firing.outputs.is_empty() {

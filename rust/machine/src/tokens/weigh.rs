@@ -95,10 +95,13 @@ pub struct SoftmaxSpec {
     pub positions: usize,
     pub past: usize,
     pub dots: usize,
+    /// Key rows whose weights go together: one for each part of the sum.
+    pub parts: usize,
     pub out: Element,
 }
 
-/// Collects the scores of all key rows, then sends the weights in the same order.
+/// Collects the scores of all key rows, then sends the weights in the same order: of cached rows `parts` at a time, of
+/// a new row in the place of the part that it will belong to.
 pub struct Softmax {
     spec: SoftmaxSpec,
     past: usize,
@@ -117,10 +120,10 @@ impl Softmax {
 
 impl Operator for Softmax {
     fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
-        let rounds = self.past.div_ceil(self.spec.dots);
-        let cached = rounds * self.spec.dots;
+        let SoftmaxSpec { rows, positions, dots, parts, .. } = self.spec;
+        let rounds = self.past.div_ceil(dots);
         for (at, (_, scores)) in firing.inputs.iter().enumerate() {
-            let there = if self.taken < rounds { self.taken * self.spec.dots + at < self.past } else { at == 0 };
+            let there = if self.taken < rounds { self.taken * dots + at < self.past } else { at == 0 };
             if there {
                 self.scores.iter_mut().zip(scores).for_each(|(row, &score)| row.push(score));
             }
@@ -135,19 +138,27 @@ impl Operator for Softmax {
                 rdu_kernels::round(row, self.spec.out.into());
             }
         }
+        let cached = rounds * dots / parts;
         // Rows that only fill the last round have no weight.
-        let key = if self.sent < cached { self.sent } else { self.past + self.sent - cached };
-        let there = self.sent >= cached || key < self.past;
+        let keys = if self.sent < cached {
+            self.sent * parts..self.past.min((self.sent + 1) * parts)
+        } else {
+            let key = self.past + self.sent - cached;
+            key..key + 1
+        };
         let scores = &self.scores;
         firing.outputs.multicast(|out| {
             out.fill(0.0);
-            for (out, row) in out.iter_mut().zip(scores).filter(|_| there) {
-                *out = *row.get(key).ok_or("weights of a key that was never scored")?;
+            for key in keys.clone() {
+                let place = out.iter_mut().skip(key % parts * rows);
+                for (out, row) in place.zip(scores) {
+                    *out = *row.get(key).ok_or("weights of a key that was never scored")?;
+                }
             }
             Ok(())
         })?;
         self.sent += 1;
-        if self.sent == cached + self.spec.positions {
+        if self.sent == cached + positions {
             (self.taken, self.sent) = (0, 0);
             self.scores.iter_mut().for_each(Vec::clear);
         }
@@ -155,20 +166,22 @@ impl Operator for Softmax {
     }
 }
 
-/// One part of a head's vectors.
+/// One of `parts` units that add value rows (unit `at` takes rows at, at + parts, ...), or one part of a row's vectors.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MixSpec {
     pub rows: usize,
     pub positions: usize,
-    /// Vectors of this part.
+    /// Vectors of a row that the unit takes.
     pub vectors: usize,
     pub past: usize,
     pub dots: usize,
+    pub parts: usize,
+    pub at: usize,
     pub element: Element,
 }
 
-/// Adds each value row, weighted, to the sum of each query.
+/// Adds each of its value rows, weighted, to the sum of each query. A whole sum is rounded; parts of one are not.
 pub struct Mix {
     spec: MixSpec,
     past: usize,
@@ -189,16 +202,23 @@ impl Mix {
 
 impl Operator for Mix {
     fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
-        let MixSpec { rows, vectors, dots, element, .. } = self.spec;
+        let MixSpec { rows, vectors, dots, parts, at, element, .. } = self.spec;
         self.weights.extend_from_slice(firing.inputs.get(0));
         self.value.extend_from_slice(firing.inputs.get(1));
         self.value.extend_from_slice(firing.inputs.get(2));
         let row = vectors * element.lanes();
         if self.value.len() == row {
-            let padding = self.taken >= self.past && self.taken < self.past.div_ceil(dots) * dots;
-            if !padding {
+            let cached = self.past.div_ceil(dots) * dots / parts;
+            // A new row goes to every part, and counts in the one that it will belong to.
+            let mine = if self.taken < cached {
+                self.taken * parts + at < self.past
+            } else {
+                (self.past + self.taken - cached) % parts == at
+            };
+            if mine {
                 let value = Packed::new(&self.value, element)?;
-                for (sum, &weight) in self.sums.chunks_exact_mut(row).zip(&self.weights[..rows]) {
+                let weights = self.weights.get(at * rows..(at + 1) * rows).ok_or("values ahead of their weights")?;
+                for (sum, &weight) in self.sums.chunks_exact_mut(row).zip(weights) {
                     rdu_kernels::accumulate(weight, value.as_vectors(), sum).map_err(|error| error.to_string())?;
                 }
             }
@@ -212,7 +232,9 @@ impl Operator for Mix {
         let mut sent = 0;
         firing.outputs.multicast(|out| {
             out.copy_from_slice(self.sums.get(self.sent..self.sent + out.len()).ok_or("more rows than queries")?);
-            rdu_kernels::round(out, element.into());
+            if parts == 1 {
+                rdu_kernels::round(out, element.into());
+            }
             sent = out.len();
             Ok(())
         })?;
