@@ -94,13 +94,17 @@ proptest! {
     }
 }
 
-#[test]
-fn a_long_stream_is_mostly_recalled() {
+/// The share of a long stream that is recalled, after `writes` writes of a burst each.
+fn recalled_share(writes: u64) -> f64 {
     let mut config = hbm();
     config.timings.trefi = 3900;
     let dram = Dram::new(config).unwrap();
     let mut channel = Channel::new(dram.config(), dram.map(), 0);
     let mut answers = Vec::new();
+    let mut written = Vec::new();
+    for at in 0..writes {
+        channel.offer_run(0, true, (1 << 25) + at * 4096, 1, u64::MAX - at);
+    }
     // 200 runs in the line, a new one for each answer: what an engine does with a limit of requests in flight.
     let (mut tick, mut next) = (0, 0);
     while answers.len() < 40_000 {
@@ -110,8 +114,20 @@ fn a_long_stream_is_mostly_recalled() {
         }
         tick += 100;
         channel.advance(tick, &mut answers);
+        written.extend(answers.extract_if(.., |answer| answer.write));
     }
-    let share = channel.recalled() as f64 / (8 * answers.len()) as f64;
+    assert_eq!(written.len(), 0, "the stream should keep the writes waiting");
+    channel.recalled() as f64 / (8 * answers.len()) as f64
+}
+
+#[test]
+fn a_long_stream_is_mostly_recalled() {
+    let share = recalled_share(0);
     // What lies around a refresh is new until one has come at every place of a row; between them little ever is.
     assert!(share > 0.5, "{share}");
+}
+
+#[test]
+fn writes_that_only_wait_do_not_matter() {
+    assert_eq!(recalled_share(3), recalled_share(0));
 }

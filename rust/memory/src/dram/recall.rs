@@ -1,10 +1,11 @@
 //! What a channel did in a stream of reads, kept so that it need not be worked out again.
 //!
 //! While more reads of one even stream wait in front of a controller than it takes on the way, nothing that arrives can
-//! change what it does: its own state decides. Such a stretch is a *course*. States are compared as seen from where and
-//! when the course begins; the same state has the same course, which is then walked at once: answers, counts and the state
-//! at its end are those of the first time, moved to now. What cannot wait for the end of a course, a write above all,
-//! makes the channel go back to its beginning and work out the part that has passed.
+//! change what it does: its own state decides, without the writes that wait until the reads are through. Such a stretch
+//! is a *course*. States are compared as seen from where and when the course begins; the same state has the same course,
+//! which is then walked at once: answers, counts and the state at its end are those of the first time, moved to now. What
+//! cannot wait for the end of a course, a write above all, makes the channel go back to its beginning and work out the
+//! part that has passed.
 
 use super::controller::frfcfs::Frfcfs;
 use super::controller::issue::Device;
@@ -96,6 +97,7 @@ impl Walk {
         if course.calm {
             end.adopt_calendar(from);
         }
+        end.adopt_writes(from);
         *from = end;
     }
 }
@@ -108,6 +110,8 @@ struct Record {
     taken: u64,
     before: Statistics,
     calm: bool,
+    /// How often reads and writes had taken turns.
+    turned: u64,
 }
 
 /// The courses of a channel.
@@ -190,7 +194,8 @@ impl Recall {
         let Some(line) = line.filter(|line| line.each > 0) else { return };
         let late = line.address % self.length;
         self.look_at -= late;
-        if late > LATE {
+        let reads = line.address..line.address + self.needs;
+        if late > LATE || !controller.parks_writes() || controller.awaits_write(&reads) {
             return;
         }
         let spans = line.address / self.span.0;
@@ -206,7 +211,8 @@ impl Recall {
                 if let Some(flights) = &mut device.flights {
                     flights.log = Some(Vec::new());
                 }
-                self.record = Some(Record { key, begin, taken, before, calm });
+                let turned = controller.turned();
+                self.record = Some(Record { key, begin, taken, before, calm, turned });
             }
         }
     }
@@ -214,7 +220,7 @@ impl Recall {
     /// All that decides what comes, and whether no refresh is near.
     fn key(&self, controller: &Frfcfs, begin: &Origin, line: Line) -> (Vec<u64>, bool) {
         let mut key = Vec::with_capacity(1024);
-        controller.encode(begin, &mut key);
+        controller.encode_reads(begin, &mut key);
         let calm = key[self.calendar_at] >= self.reach;
         if calm {
             key[self.calendar_at] = self.reach;
@@ -230,7 +236,8 @@ impl Recall {
     fn keep(&mut self, record: Record, controller: &Frfcfs, tick: u64, taken: u64, line: Line) {
         let ticks = tick - record.begin.tick;
         let log = controller.device().flights.as_ref().and_then(|flights| flights.log.as_ref());
-        let (Some(log), true) = (log, ticks < self.reach || !record.calm) else { return };
+        let near = record.calm && ticks >= self.reach;
+        let Some(log) = log.filter(|_| !near && controller.turned() == record.turned) else { return };
         let begin = record.begin;
         let mut answers: Vec<_> =
             log.iter().map(|&(number, done)| (number.wrapping_sub(begin.id), done - begin.tick)).collect();
@@ -259,10 +266,10 @@ impl Recall {
     }
 }
 
-/// Flights under way before number `end`, as seen from `begin`.
+/// Reads under way before number `end`, as seen from `begin`.
 fn left_before(controller: &Frfcfs, end: u64, begin: &Origin) -> impl Iterator<Item = Left> {
-    let flights = controller.device().flights.iter();
-    flights.flat_map(move |flights| flights.before(end)).map(move |(number, flight)| {
+    let reads = controller.device().flights.iter().flat_map(move |flights| flights.reads_before(end));
+    reads.map(move |(number, flight)| {
         let done = (flight.answer.tick > 0).then(|| flight.answer.tick.wrapping_sub(begin.tick));
         (number.wrapping_sub(begin.id), flight.left, done)
     })

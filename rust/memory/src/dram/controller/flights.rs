@@ -1,6 +1,6 @@
 //! Requests of one or more bursts on their way: how much of each is still to come, and which are done.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// A request that is done: the tick after the last beat of its last burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,9 +21,12 @@ pub struct Flight {
 /// Flights are numbered in the order in which they set out.
 #[derive(Clone, Debug, Default)]
 pub struct Flights {
-    /// Number of the first that is kept.
+    /// Number of the first that is kept in line.
     first: u64,
-    flights: VecDeque<Flight>,
+    /// From there on; the places of writes have nothing left.
+    line: VecDeque<Flight>,
+    /// By number. They may wait for long, and reads do not wait for them.
+    writes: BTreeMap<u64, Flight>,
     /// In order of time, then of `id`; each with its number.
     done: VecDeque<(Answer, u64)>,
     /// Numbers and ticks of those that got done, where somebody wants to know.
@@ -33,23 +36,26 @@ pub struct Flights {
 impl Flights {
     /// A request of `bursts` bursts sets out; its number.
     pub fn depart(&mut self, id: u64, write: bool, bursts: u64) -> u64 {
-        self.flights.push_back(Flight { answer: Answer { tick: 0, id, write }, left: bursts });
-        self.next_number() - 1
+        let number = self.next_number();
+        let flight = Flight { answer: Answer { tick: 0, id, write }, left: bursts };
+        if write {
+            self.writes.insert(number, flight);
+        }
+        self.line.push_back(Flight { left: if write { 0 } else { bursts }, ..flight });
+        number
     }
 
     /// The number of the next to set out.
     pub fn next_number(&self) -> u64 {
-        self.first + self.flights.len() as u64
-    }
-
-    fn flight(&mut self, number: u64) -> Option<&mut Flight> {
-        self.flights.get_mut(number.checked_sub(self.first)? as usize)
+        self.first + self.line.len() as u64
     }
 
     /// A burst of the request is done at `tick`.
     #[inline]
     pub fn land(&mut self, number: u64, tick: u64) {
-        let Some(flight) = self.flight(number) else { return };
+        let read = number.checked_sub(self.first).and_then(|at| self.line.get_mut(at as usize));
+        let read = read.filter(|flight| flight.left > 0);
+        let Some(flight) = read.or_else(|| self.writes.get_mut(&number)) else { return };
         flight.answer.tick = flight.answer.tick.max(tick);
         flight.left -= 1;
         if flight.left == 0 {
@@ -58,14 +64,17 @@ impl Flights {
                 log.push((number, answer.tick));
             }
             self.answer(answer, number);
+            if answer.write {
+                self.writes.remove(&number);
+            }
             self.trim();
         }
     }
 
     /// Drops what is done from the front.
     fn trim(&mut self) {
-        while self.flights.front().is_some_and(|flight| flight.left == 0) {
-            self.flights.pop_front();
+        while self.line.front().is_some_and(|flight| flight.left == 0) {
+            self.line.pop_front();
             self.first += 1;
         }
     }
@@ -92,27 +101,25 @@ impl Flights {
         self.done.front().map(|(answer, _)| answer.tick)
     }
 
-    /// Those under way that set out before number `end`, with their numbers.
-    pub fn before(&self, end: u64) -> impl Iterator<Item = (u64, Flight)> {
-        let numbered = (self.first..end).zip(self.flights.iter().copied());
+    /// Reads under way that set out before number `end`, with their numbers.
+    pub fn reads_before(&self, end: u64) -> impl Iterator<Item = (u64, Flight)> {
+        let numbered = (self.first..end).zip(self.line.iter().copied());
         numbered.filter(|(_, flight)| flight.left > 0)
     }
 
-    /// The answer of a flight that will be done at `tick`.
+    /// The answer of a read that will be done at `tick`.
     pub fn foreseen(&self, number: u64, tick: u64) -> Option<Answer> {
-        let flight = self.flights.get(number.checked_sub(self.first)? as usize)?;
+        let flight = self.line.get(number.checked_sub(self.first)? as usize)?;
         Some(Answer { tick, ..flight.answer })
     }
 
-    /// Those before `end` stand as `left` says, by number; the others among them are done.
+    /// Reads before `end` stand as `left` says, by number; the others among them are done.
     pub fn settle(&mut self, end: u64, left: impl Iterator<Item = (u64, u64, u64)>) {
-        for number in self.first..end {
-            if let Some(flight) = self.flight(number) {
-                flight.left = 0;
-            }
-        }
-        for (number, bursts, tick) in left {
-            if let Some(flight) = self.flight(number) {
+        let settled = end.saturating_sub(self.first) as usize;
+        let mut left = left.peekable();
+        for (number, flight) in (self.first..).zip(self.line.iter_mut().take(settled)) {
+            flight.left = 0;
+            if let Some((_, bursts, tick)) = left.next_if(|(next, ..)| *next == number) {
                 flight.left = bursts;
                 flight.answer.tick = tick;
             }
@@ -125,14 +132,16 @@ impl Flights {
         self.done.retain(|(_, number)| !numbers.contains(number));
     }
 
-    /// What is still to be answered.
+    /// What is still to be answered, as seen from the next number.
     pub fn encode(&self, out: &mut Vec<u64>) {
-        out.extend([self.before(u64::MAX).count() as u64, self.done.len() as u64]);
-        let answers = self.done.iter().map(|(answer, _)| (*answer, 0));
-        for (Answer { tick, id, write }, left) in
-            self.before(u64::MAX).map(|(_, flight)| (flight.answer, flight.left)).chain(answers)
-        {
-            out.extend([tick, id, u64::from(write), left]);
+        let next = self.next_number();
+        out.extend([self.reads_before(next).count(), self.writes.len(), self.done.len()].map(|count| count as u64));
+        let writes = self.writes.iter().map(|(&number, &flight)| (number, flight));
+        for (number, Flight { answer: Answer { tick, id, write }, left }) in self.reads_before(next).chain(writes) {
+            out.extend([next - number, tick, id, u64::from(write), left]);
+        }
+        for &(Answer { tick, id, write }, _) in &self.done {
+            out.extend([tick, id, u64::from(write)]);
         }
     }
 }

@@ -110,6 +110,22 @@ impl Queue {
         self.entries(bank).any(|slot| slot.burst.address == address)
     }
 
+    /// All that wait, bank by bank.
+    pub fn bursts(&self) -> impl Iterator<Item = &Burst> {
+        (0..MOST_BANKS).flat_map(|bank| self.entries(bank)).map(|slot| &slot.burst)
+    }
+
+    /// Parts hits from others anew, where `open` says which row of a bank is open.
+    pub fn sort(&mut self, open: impl Fn(usize) -> Option<u32>) {
+        let waiting = self.waiting();
+        for bank in (0..MOST_BANKS).filter(|bank| waiting >> bank & 1 == 1) {
+            self.closed(bank);
+            if let Some(row) = open(bank) {
+                self.opened(bank, row);
+            }
+        }
+    }
+
     /// The hits of a bank, then the others.
     fn entries(&self, bank: usize) -> impl Iterator<Item = &Slot> {
         let bank = bank % MOST_BANKS;

@@ -54,6 +54,10 @@ impl Active {
         choice
     }
 
+    pub fn is_write(&self, bank: usize) -> bool {
+        self.kind[bank % MOST_BANKS] == Kind::Write
+    }
+
     fn each(&self) -> impl Iterator<Item = usize> + use<> {
         let banks = self.banks;
         (0..MOST_BANKS).filter(move |bank| banks >> bank & 1 == 1)

@@ -20,6 +20,7 @@ use active::Active;
 use choice::{Choice, NOBODY};
 use rows::Rising;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 const NEVER: u64 = u64::MAX;
 
@@ -31,6 +32,8 @@ pub struct Frfcfs {
     writing: bool,
     /// Whether `writing` changes at the next tick that may change it.
     turns: bool,
+    /// How often it has changed.
+    turned: u64,
     high: usize,
     low: usize,
     active: Active,
@@ -64,6 +67,7 @@ impl Frfcfs {
             queues: [Queue::new(c.read_queue as usize, protect), Queue::new(writes, protect)],
             writing: false,
             turns: true,
+            turned: 0,
             // Over the high share of the queue: at least one more than its floor.
             high: writes * c.write_high_percent as usize / 100 + 1,
             low: (writes * c.write_low_percent as usize).div_ceil(100),
@@ -117,6 +121,7 @@ impl Frfcfs {
     fn set_mode(&mut self, tick: u64) {
         if self.turns {
             self.writing = !self.writing;
+            self.turned += 1;
             self.hit_next = tick;
             self.row_next = tick;
             self.weigh();
@@ -217,6 +222,50 @@ impl Frfcfs {
         self.refresh_next = other.refresh_next;
         self.due = self.due.min(self.refresh_next);
     }
+
+    /// Whether writes may only wait: as long as reads do too, `turned` stays the same, and what the writes are decides
+    /// nothing, but for reads of what they will write.
+    pub fn parks_writes(&self) -> bool {
+        let writes_open = (0..MOST_BANKS).any(|bank| self.active.banks >> bank & 1 == 1 && self.active.is_write(bank));
+        !(self.writing || self.turns || self.close_page || writes_open)
+    }
+
+    /// How often reads and writes have taken turns.
+    pub fn turned(&self) -> u64 {
+        self.turned
+    }
+
+    /// Whether a write to one of these addresses waits.
+    pub fn awaits_write(&self, addresses: &Range<u64>) -> bool {
+        self.queues[1].bursts().any(|burst| addresses.contains(&burst.address))
+    }
+
+    /// Takes over the writes that wait.
+    pub fn adopt_writes(&mut self, other: &Frfcfs) {
+        self.queues[1].clone_from(&other.queues[1]);
+        let banks = &self.device.banks;
+        self.queues[1].sort(|bank| (banks.open >> bank & 1 == 1).then(|| banks.row[bank]));
+    }
+
+    /// As `Schedule::encode`, without the writes that wait.
+    pub fn encode_reads(&self, origin: &Origin, out: &mut Vec<u64>) {
+        self.encode_queues(origin, &self.queues[..1], out);
+    }
+
+    fn encode_queues(&self, origin: &Origin, queues: &[Queue], out: &mut Vec<u64>) {
+        let now = origin.tick;
+        self.device.encode(origin, out);
+        queues.iter().for_each(|queue| queue.encode(origin, out));
+        // Which edge comes next and what goes first. Lower bounds of what comes next decide nothing.
+        out.extend([u64::from(self.half_ticks) & now, u64::from(self.writing), self.active.banks]);
+        out.push(self.orders.len() as u64);
+        out.extend(self.orders.iter().map(|order| order.encode()));
+        let owed = if self.orders.is_empty() { 0 } else { now - self.owed_since };
+        let Rising { pseudo_channel, bank, falling } = self.rising;
+        let pair = u64::from(pseudo_channel) << 8 | bank.map_or(1 << 16, u64::from);
+        out.extend(if falling >= now { [owed, pair, falling - now + 1] } else { [owed, 0, 0] });
+        self.active.encode(origin, out);
+    }
 }
 
 impl Schedule for Frfcfs {
@@ -291,18 +340,7 @@ impl Schedule for Frfcfs {
     }
 
     fn encode(&self, origin: &Origin, out: &mut Vec<u64>) {
-        let now = origin.tick;
-        self.device.encode(origin, out);
-        self.queues.iter().for_each(|queue| queue.encode(origin, out));
-        // Which edge comes next and what goes first. Lower bounds of what comes next decide nothing.
-        out.extend([u64::from(self.half_ticks) & now, u64::from(self.writing), self.active.banks]);
-        out.push(self.orders.len() as u64);
-        out.extend(self.orders.iter().map(|order| order.encode()));
-        let owed = if self.orders.is_empty() { 0 } else { now - self.owed_since };
-        let Rising { pseudo_channel, bank, falling } = self.rising;
-        let pair = u64::from(pseudo_channel) << 8 | bank.map_or(1 << 16, u64::from);
-        out.extend(if falling >= now { [owed, pair, falling - now + 1] } else { [owed, 0, 0] });
-        self.active.encode(origin, out);
+        self.encode_queues(origin, &self.queues, out);
     }
 
     fn shift(&mut self, by: &Origin) {
