@@ -152,9 +152,11 @@ def test_describe_a_model(capsys: pytest.CaptureFixture[str]) -> None:
     folder = rdu.load(TINY)
     shapes = {name: folder.tensor(name).size for name in folder._source.shapes}
     assert found["parameters"] == sum(shapes.values())
-    assert found["weight_bytes"] == {"bf16": 2 * found["parameters"], "fp32": 4 * found["parameters"]}
-    # 2 layers, keys and values, 2 heads of 8.
-    assert found["kv_bytes_per_token"] == {"bf16": 2 * 2 * 2 * 8 * 2, "fp32": 2 * 2 * 2 * 8 * 4}
+    bytes_of = {"bf16": 2, "fp32": 4, "int8": 1, "w8a8": 1}
+    assert found["weight_bytes"] == {dtype: size * found["parameters"] for dtype, size in bytes_of.items()}
+    # 2 layers, keys and values, 2 heads of 8; caches are bf16 beside whole numbers.
+    cached = {"bf16": 2, "fp32": 4, "int8": 2, "w8a8": 2}
+    assert found["kv_bytes_per_token"] == {dtype: 2 * 2 * 2 * 8 * size for dtype, size in cached.items()}
     assert found["fit"]["fits"] is True
 
 
@@ -272,7 +274,7 @@ REQUESTS: dict[str, tuple[list[str], str]] = {
     "no value": (["--tokens", "1", "--set", "hbm.peak_gbps"], "KEY=VALUE"),
     "temperature": (["--tokens", "1", "--temp", "nan"], "temperature is nan"),
     "top-p": (["--tokens", "1", "--top-p", "0"], "top_p is 0"),
-    "dtype": (["--tokens", "1", "--dtype", "int8"], "int8"),
+    "dtype": (["--tokens", "1", "--dtype", "int4"], "int4"),
     "fusion": (["--tokens", "1", "--fusion", "loop"], "loop"),
     "unknown option": (["--tokens", "1", "--nonsense"], "--nonsense"),
     "number": (["--tokens", "1", "-n", "many"], "many"),

@@ -92,7 +92,7 @@ def test_nothing_is_read_before_it_fits() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dtype": "int8"}, "dtype is 'int8'; choose one of bf16, fp32"),
+        ({"dtype": "int4"}, "dtype is 'int4'; choose one of bf16, fp32, int8, w8a8"),
         ({"dtype": None}, "dtype is None"),
         ({"fusion": "everything"}, "fusion is 'everything'; choose one of op, layer, loop"),
         ({"batch": 2}, "batch is 2; only batch=1 is available yet"),

@@ -67,8 +67,10 @@ def compile(
     machine : Machine or name
     fusion : {"layer", "op"}
         One kernel call per block (a decoder layer), or per operator.
-    dtype : {"bf16", "fp32"}
-        Element of weights, caches and of whatever meets them; sums are fp32 always.
+    dtype : {"bf16", "fp32", "int8", "w8a8"}
+        Element of weights, caches and of whatever meets them; sums are fp32. ``int8``: weights of linear operators are
+        whole numbers with a scale for each output, all else is bf16. ``w8a8``: their activations too, with a scale for
+        each row; such sums are exact.
     batch : int
         Sequences at a time; 1.
     context : int, optional

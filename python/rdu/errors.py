@@ -115,3 +115,7 @@ class LedgerError(RunError):
 
 class MissingExtraError(RduError, ImportError):
     """An optional part is not installed; the message is the exact ``pip install`` line."""
+
+
+class NumbersWarning(UserWarning):
+    """Weights that hold NaN or infinities: nothing is hidden, but nothing can be computed from them either."""

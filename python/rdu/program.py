@@ -15,6 +15,7 @@ from rdu._core import Image, build_profile, read_seconds
 from rdu.errors import RequestError
 from rdu.graph import Array, Graph
 from rdu.machine import Machine
+from rdu.quantization import Quantization
 from rdu.run import Run, Session, row_indices
 
 __all__ = [
@@ -191,6 +192,8 @@ class Program:
         One call in their place, where all of them have the same positions.
     weight_bytes, state_bytes : int
         What the program keeps in HBM.
+    quantization : Quantization or None
+        What rounding its weights to whole numbers took from them.
     """
 
     graph: Graph
@@ -211,6 +214,7 @@ class Program:
     reporter: Reporter | None = None
     # Without values the program can only be timed: `Session.advance`.
     values: bool = True
+    quantization: Quantization | None = None
     _kernels: dict[tuple[int, int, tuple[int, ...]], Loaded] = field(default_factory=dict)
 
     def kernel(self, index: int, positions: int, sources: tuple[int, ...]) -> Loaded:

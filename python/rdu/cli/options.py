@@ -21,7 +21,11 @@ settings: Decorator = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a number of the machine; may be repeated."
 )
 dtype: Decorator = click.option(
-    "--dtype", type=click.Choice(["bf16", "fp32"]), default="bf16", show_default=True, help="Element of the weights."
+    "--dtype",
+    type=click.Choice(["bf16", "fp32", "int8", "w8a8"]),
+    default="bf16",
+    show_default=True,
+    help="Element of the weights.",
 )
 
 

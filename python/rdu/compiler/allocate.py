@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from rdu.compiler.formats import VECTOR_BYTES, Format, chunks, lanes, row_bytes
+from rdu.compiler.formats import VECTOR_BYTES, Format, chunks, element_bytes, lanes, row_bytes
 from rdu.compiler.fuse import Region, Stretch
 from rdu.errors import CompileError
 from rdu.graph import Attention, Operator
@@ -16,6 +16,8 @@ from rdu.machine import Machine
 MOST_SPLITS = 8
 # Attention gets at most this part of the PCUs and PMUs: it waits for memory as the linear operators do, but moves less.
 ATTENTION_SHARE = 4
+# Where a linear operator's scales stand behind its weights: 0 weight, 1 bias.
+SCALES = 2
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Linear:
     """How one linear operator is spread: ``units`` side by side over its tiles, each sum cut into ``splits`` parts.
 
     Lane ``s * units + u`` holds part s of tiles u, u + units, u + 2 units, ... All lanes do the same work: what is
-    missing in the last round, or in a shorter part, is padding, which is moved and counted.
+    missing in the last round, or in a shorter part, is padding, which is moved and counted. ``taken`` vectors of
+    activations make a chunk of the reduced dimension, which is as wide as a tile.
     """
 
     tiles: int
@@ -31,6 +34,7 @@ class Linear:
     units: int
     splits: int
     width: int
+    taken: int = 1
 
     @property
     def macs(self) -> int:
@@ -51,6 +55,11 @@ class Linear:
     def part_chunks(self) -> int:
         """Chunks of the longest part."""
         return -(-self.chunks // self.splits)
+
+    @property
+    def held_chunks(self) -> int:
+        """Activation vectors of the longest part."""
+        return self.part_chunks * self.taken
 
     @property
     def part(self) -> int:
@@ -121,8 +130,8 @@ class Allocation:
 
     def offsets_of(self, stretch: Stretch) -> dict[tuple[str, int], int]:
         """Where the weights of the stretch's first layer lie, in order."""
-        weights = [(op.name, at) for op in stretch.operators for at, weight in enumerate(op.weights) if weight]
-        return {key: self.weight_offsets[key] for key in weights}
+        names = {op.name for op in stretch.operators}
+        return {key: offset for key, offset in self.weight_offsets.items() if key[0] in names}
 
     def layer_bytes_of(self, stretch: Stretch) -> int:
         """From the weights of one layer to those of the next."""
@@ -176,14 +185,16 @@ def allocate(
         return result
     shapes = {op.name: _shape(op, form) for op in linears}
     repeats = {op.name: stretch.layers for stretch in region.stretches for op in stretch.operators}
-    width = lanes(form.operand)
+    width = lanes(form.weight)
     # Operators wait for each other, so their times add up: the sum is least when units go by the root of the work.
     work = {name: tiles * inner for name, (tiles, inner) in shapes.items()}
     scale = sum(math.sqrt(work[name] * repeats[name]) for name in work) / machine.total_pcus
     splits: dict[str, int] = {}
     while True:
         targets = {name: max(1, int(scale * math.sqrt(work[name] / repeats[name]))) for name in work}
-        chosen = {name: _spread(*shapes[name], targets[name], width, splits.get(name)) for name in work}
+        spread = {name: _spread(*shapes[name], targets[name], width, splits.get(name)) for name in work}
+        taken = width // lanes(form.activation)
+        chosen = {name: replace(linear, taken=taken) for name, linear in spread.items()}
         pcus = fixed_pcus + sum(linear.macs for linear in chosen.values())
         if pcus <= machine.total_pcus:
             # How sums are cut must not depend on the positions of a call, which the SRAM may have to make room for.
@@ -204,7 +215,7 @@ def allocate(
 def _buffered(machine: Machine, linear: Linear, positions: int) -> int:
     """Vectors that a lane may hold ahead; the activations beside them come out of the same SRAM."""
     most = ahead(machine, linear.macs)
-    return min(linear.vectors_per_unit, max(most - linear.part_chunks * positions, most // 2, 1))
+    return min(linear.vectors_per_unit, max(most - linear.held_chunks * positions, most // 2, 1))
 
 
 def ahead(machine: Machine, takers: int) -> int:
@@ -223,7 +234,7 @@ def hbm_vectors_per_cycle(machine: Machine) -> float:
 
 def linear_pmus(machine: Machine, linear: Linear, buffered: int, positions: int) -> int:
     """PMUs beside the macs: weights that are ahead, and the activations that the macs multiply by."""
-    held = linear.part_chunks * positions
+    held = linear.held_chunks * positions
     return linear.macs * pmus_for(machine, (buffered + held) * VECTOR_BYTES)
 
 
@@ -231,7 +242,7 @@ def _shape(op: Operator, form: Format) -> tuple[int, int]:
     weight = op.weights[0]
     assert weight is not None
     outer, inner = weight.shape
-    return chunks(outer, form.operand), inner
+    return chunks(outer, form.weight), inner
 
 
 def _spread(tiles: int, inner: int, vectors: int, width: int, splits: int | None = None) -> Linear:
@@ -323,8 +334,10 @@ def _fixed(
         elif op.kind == "all_reduce":
             yield 2, 2 * pmus(row)
         else:
-            # A linear operator may need its input rounded first: one more PCU.
-            yield 2 if op.kind == "linear" else 1, pmus(row)
+            # A linear operator may need its input rounded first: one more PCU, and SRAM for rows to quantise.
+            quantised = op.kind == "linear" and form.activation == "int8"
+            held = pmus(row_bytes(op.inputs[0].width, "f32") * positions) if quantised else 0
+            yield 2 if op.kind == "linear" else 1, pmus(row) + held
 
 
 def attend_pmus(
@@ -347,15 +360,24 @@ def _place_weights(region: Region, form: Format, result: Allocation) -> None:
     for stretch in region.stretches:
         start = result.weight_bytes
         for op in stretch.operators:
-            for at, weight in enumerate(op.weights):
-                if weight is not None:
-                    result.weight_offsets[(op.name, at)] = result.weight_bytes
-                    result.weight_bytes += _stored_bytes(op, at, form, result)
+            for at in stored(op, form):
+                result.weight_offsets[(op.name, at)] = result.weight_bytes
+                result.weight_bytes += _stored_bytes(op, at, form, result)
         result.layer_bytes[start] = result.weight_bytes - start
         result.weight_bytes += (stretch.layers - 1) * result.layer_bytes[start]
 
 
+def stored(op: Operator, form: Format) -> list[int]:
+    """What an operator keeps in memory, in order: its weights by number, then `SCALES`."""
+    weights = [at for at, weight in enumerate(op.weights) if weight is not None]
+    return [*weights, SCALES] if op.kind == "linear" and form.scaled else weights
+
+
 def _stored_bytes(op: Operator, at: int, form: Format, result: Allocation) -> int:
+    if op.kind == "linear" and at > 0:
+        # Tile by tile, as the gather takes it.
+        linear = result.linears[op.name]
+        return whole(linear.tiles * linear.width * element_bytes(form.beside), result.granule_bytes)
     weight = op.weights[at]
     assert weight is not None
     if op.kind == "rows":

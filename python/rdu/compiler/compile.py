@@ -8,7 +8,7 @@ from itertools import chain
 
 from rdu.compiler.allocate import Allocation, Placed, allocate, granule_bytes, whole
 from rdu.compiler.cache import cache_layout
-from rdu.compiler.formats import FORMATS, Format, row_bytes
+from rdu.compiler.formats import FORMATS, LONGEST_EXACT_SUM, Format, row_bytes
 from rdu.compiler.fuse import Region, fuse, merged
 from rdu.compiler.lower import Kernel, lower
 from rdu.compiler.shard import shard
@@ -47,6 +47,7 @@ def compile_graph(
     for name, value in (("context", context), ("block", block), ("batch", batch)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise CompileError(f"{name} is {value!r}; it must be a whole number of at least 1")
+    _check_sums(graph, FORMATS[dtype])
     graph = shard(graph, machine.sockets)
     form, block = FORMATS[dtype], min(block, context) if values else batch
     granule = granule_bytes(machine)
@@ -112,7 +113,7 @@ def compile_graph(
             planned=values,
         )
 
-    image = Image()
+    image, quantization = Image(), None
     if values:
         for index, region in enumerate(firsts):
             # The widest and the narrowest call must fit before weights are read.
@@ -123,7 +124,7 @@ def compile_graph(
             for region, kernel, base in zip(regions, kernels, weight_bases, strict=True)
             for entry in _placed(region, firsts[kernel], allocations[kernel], base)
         ]
-        image = fill(placed, graph.table, turns[0] if turns else 0, context, form, progress)
+        image, quantization = fill(placed, graph.table, turns[0] if turns else 0, context, form, progress)
     return Program(
         graph=graph,
         machine=machine,
@@ -142,7 +143,18 @@ def compile_graph(
         lower=lower_one,
         values=values,
         reporter=reporter,
+        quantization=quantization,
     )
+
+
+def _check_sums(graph: Graph, form: Format) -> None:
+    """Whole numbers are summed in 32 bits, which more products than `LONGEST_EXACT_SUM` might not fit."""
+    for op in graph.operators:
+        if form.activation == "int8" and op.kind == "linear" and op.inputs[0].width > LONGEST_EXACT_SUM:
+            raise CompileError(
+                f"{op.name!r} sums {op.inputs[0].width} products; in {form.dtype} at most {LONGEST_EXACT_SUM} are "
+                f"sure to fit 32 bits; dtype='int8' has no such limit"
+            )
 
 
 class _Space:

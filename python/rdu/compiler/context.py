@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rdu.compiler.allocate import Allocation, pmus_for
-from rdu.compiler.formats import VECTOR_BYTES, Element, Format, chunks, lanes
+from rdu.compiler.formats import VECTOR_BYTES, Element, Format, chunks, lanes, rate_of
 from rdu.compiler.fuse import Stretch
 from rdu.compiler.netlist import Flow, Json, Load, Netlist, Times, Unit
 from rdu.graph import Operator, Tensor
@@ -76,11 +76,9 @@ class Lowering:
         """Bytes of one transfer."""
         return self.allocation.granule_bytes
 
-    def mac_cycles(self, multiplies: int) -> int:
-        """Cycles of one PCU for this many multiply-adds at its peak."""
-        pcu = self.machine.pcu
-        flops = pcu.bf16_flops_per_cycle if self.form.operand == "bf16" else pcu.fp32_flops_per_cycle
-        return -(-2 * multiplies // flops)
+    def mac_cycles(self, multiplies: int, element: Element) -> int:
+        """Cycles of one PCU for this many multiply-adds at its peak for ``element``."""
+        return -(-2 * multiplies // self.machine.pcu.flops_per_cycle[rate_of(element)])
 
     def pmus(self, byte_count: int) -> int:
         """PMUs that hold this many bytes."""
@@ -195,11 +193,11 @@ class Lowering:
         self.netlist.loads.append(made)
         return made
 
-    def load_vector(self, op: Operator, at: int, unit: Unit, tokens: int) -> int:
-        """A norm's weights or a bias, straight into a fresh input of ``unit``, which is returned."""
+    def load_vector(self, op: Operator, at: int, unit: Unit, tokens: int, element: Element) -> int:
+        """A norm's weights, a bias or scales, straight into a fresh input of ``unit``, which is returned."""
         address = self.weight(op, at)
         source = {"kind": "flat", "at": address, "tokens": tokens, "layer_bytes": self.layer_bytes}
-        load = self.load(op.local_name, address, source, self.form.operand, tokens, layer_bytes=self.layer_bytes)
+        load = self.load(op.local_name, address, source, element, tokens, layer_bytes=self.layer_bytes)
         return into(load, unit, tokens)
 
 

@@ -168,7 +168,9 @@ def _plan(low: Lowering, region: Region, sources: tuple[int, ...]) -> None:
 
 
 def _elements(region: Region, form: Format) -> dict[int, Element]:
-    """A producer that can round does so if everyone who takes its tensor multiplies it by weights."""
+    """A producer that can round does so if everyone who takes its tensor multiplies it by weights; to
+    quantise a row, all of it must be there first, in fp32.
+    """
     elements: dict[int, Element] = {}
     takers: dict[int, set[str]] = {}
     for op in region.operators:
@@ -177,5 +179,5 @@ def _elements(region: Region, form: Format) -> dict[int, Element]:
     crossing = {id(tensor) for tensor in region.outputs} | {id(loop.carried) for loop in region.loops}
     for op in region.operators:
         rounds = op.kind in ROUNDING and id(op.output) not in crossing and takers.get(id(op.output)) == {"linear"}
-        elements[id(op.output)] = form.operand if rounds else "f32"
+        elements[id(op.output)] = form.activation if rounds and form.activation != "int8" else "f32"
     return elements

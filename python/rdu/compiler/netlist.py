@@ -199,6 +199,10 @@ class Flow:
     element: Element
     chunks: int
     outputs: list[int] = field(default_factory=list)
+    # Chunks that one firing sends at most.
+    burst: int = 1
+    # Of whole numbers: what they count in each position.
+    scales: Flow | None = None
 
 
 @dataclass(eq=False)
@@ -242,12 +246,13 @@ class Netlist:
     def tap(self, flow: Flow, target: Unit, *, whole: bool = False, positions: int | None = None) -> int:
         """Let ``target`` take ``flow`` at a fresh input; returns the input.
 
-        The stream holds two chunks, or with ``whole`` all of them: for a target that may have to wait for something
-        else. What cannot be put down blocks its producer, and behind a gather its macs and the AGCUs that feed them, in
-        the end what is waited for. With the order of loads (`issue_loads`) this is why no program stops.
+        The stream holds two chunks, or what comes at once, or with ``whole`` all of them: for a target that may have
+        to wait for something else. What cannot be put down blocks its producer, and behind a gather its macs and the
+        AGCUs that feed them, in the end what is waited for. With the order of loads (`issue_loads`) this is why no
+        program stops.
         """
         rows = self.positions if positions is None else positions
-        depth = max(self.fifo, (flow.chunks if whole else 2) * rows)
+        depth = max(self.fifo, (flow.chunks if whole else max(2, flow.burst)) * rows)
         stream = self.connect(flow.unit, target, flow.element, depth, buffer=whole)
         flow.outputs.append(stream.output)
         return stream.input

@@ -10,7 +10,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from rdu.compiler.compile import compile_graph
-from rdu.compiler.formats import VECTOR_BYTES
+from rdu.compiler.formats import FORMATS, VECTOR_BYTES
 from rdu.errors import CompileError
 from rdu.graph import Graph
 from rdu.machine import Machine
@@ -128,8 +128,8 @@ class Timing:
     @property
     def pcu_utilization(self) -> float:
         """Multiply-adds / (peak of all PCUs x elapsed)."""
-        dtype = self.run.program.dtype
-        return 2 * self.macs / (self.machine.peak_flops(dtype) * self.seconds)
+        rate = FORMATS[self.run.program.dtype].rate
+        return 2 * self.macs / (self.machine.peak_flops(rate) * self.seconds)
 
     @cached_property
     def p2p_bytes(self) -> int:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from rdu.compiler.allocate import Placed
+from rdu.compiler.allocate import SCALES, Placed, stored
 from rdu.compiler.formats import Format, row_bytes
-from rdu.errors import CompileError
+from rdu.errors import CompileError, NumbersWarning
 from rdu.graph import Array, Weight
 from rdu.program import Image
+from rdu.quantization import Loss, Quantization
 
 Progress = Callable[[str, int, int], None]
 
@@ -22,12 +25,18 @@ def fill(
     context: int,
     form: Format,
     progress: Progress | None,
-) -> Image:
-    """Read every weight once and write it where `allocate` put it.
+) -> tuple[Image, Quantization | None]:
+    """Read every weight once and write it where `allocate` put it; also what quantising took from the weights.
 
     ``progress`` is called with ("weights", bytes done, bytes in all).
+
+    Warns
+    -----
+    NumbersWarning
+        Weights with NaN or infinities, by name.
     """
     image = Image()
+    losses: dict[str, Loss] = {}
     layers = list(placed)
     total = sum(layer.weight_bytes for layer in layers)
     done = 0
@@ -36,15 +45,19 @@ def fill(
         # Blocks that share a kernel share its offsets; weights follow the operators in order.
         offsets = iter(layer.offsets)
         for op in layer.operators:
-            for weight in op.weights:
+            places = {at: layer.base + next(offsets) for at in stored(op, form)}
+            for at, weight in enumerate(op.weights):
                 if weight is None:
                     continue
-                address = layer.base + next(offsets)
                 values = _values(weight)
-                if op.kind == "linear" and values.ndim == 2:
-                    image.put_tiles(address, values, form.operand)
+                if op.kind == "linear" and at == 0:
+                    strange, *lost = image.put_tiles(places[0], values, form.weight, places.get(SCALES))
+                    if form.scaled:
+                        losses[weight.name] = Loss(*lost)
                 else:
-                    image.put_rows(address, np.atleast_2d(values), form.operand)
+                    element = form.beside if op.kind == "linear" else form.operand
+                    strange = image.put_rows(places[at], np.atleast_2d(values), element)
+                _warn(weight, strange)
         done += layer.weight_bytes
         if progress is not None:
             progress("weights", done, total)
@@ -52,7 +65,17 @@ def fill(
         rows = np.ascontiguousarray(_values(table)[:context])
         image.reserve(table_base, len(rows) * row_bytes(rows.shape[1], "f32"))
         image.put_rows(table_base, rows, "f32")
-    return image
+    return image, Quantization(losses) if losses else None
+
+
+def _warn(weight: Weight, strange: int) -> None:
+    if strange:
+        size = math.prod(weight.shape)
+        message = (
+            f"weight {weight.name!r}: {strange} of {size} values are NaN or infinite, and so is what is computed from "
+            f"them; is the file damaged, or the training run diverged?"
+        )
+        warnings.warn(message, NumbersWarning, stacklevel=3)
 
 
 def _values(weight: Weight) -> Array:

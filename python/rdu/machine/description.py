@@ -152,11 +152,7 @@ class Machine:
         dtype : {"bf16", "fp32", "int8"}
             Type of the multiplications (weights stored as int8 and multiplied as bf16 run at the bf16 peak).
         """
-        rates = {
-            "bf16": self.pcu.bf16_flops_per_cycle,
-            "fp32": self.pcu.fp32_flops_per_cycle,
-            "int8": self.pcu.int8_ops_per_cycle,
-        }
+        rates = self.pcu.flops_per_cycle
         if dtype not in rates:
             raise MachineError(
                 f"machine {self.name!r}: no peak for dtype {shown(dtype)}; give one of {', '.join(rates)}"

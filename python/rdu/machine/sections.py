@@ -41,6 +41,11 @@ class Pcu:
     lanes: Annotated[int, Number("lanes", "SIMD lanes", maximum=1024, engine=False)]
     stages: Annotated[int, Number("stages", "SIMD pipeline stages", maximum=1024, engine=False)]
 
+    @property
+    def flops_per_cycle(self) -> dict[str, int]:
+        """The peaks by type of the multiplications."""
+        return {"bf16": self.bf16_flops_per_cycle, "fp32": self.fp32_flops_per_cycle, "int8": self.int8_ops_per_cycle}
+
 
 @dataclass(frozen=True)
 class Pmu:

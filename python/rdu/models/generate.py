@@ -11,6 +11,7 @@ from rdu.machine import Machine
 from rdu.models.checkpoint import Checkpoint
 from rdu.models.sampling import Sampler
 from rdu.program import Program
+from rdu.quantization import Quantization
 from rdu.run import Run
 
 Prompt = str | Sequence[int] | Sequence[Mapping[str, str]]
@@ -34,6 +35,11 @@ class Decoder:
     def machine(self) -> Machine:
         """What the program is mapped onto."""
         return self.program.machine
+
+    @property
+    def quantization(self) -> Quantization | None:
+        """What rounding the weights to whole numbers took from them; None where none were."""
+        return self.program.quantization
 
     @property
     def context(self) -> int:

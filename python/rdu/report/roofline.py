@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rdu.compiler.formats import FORMATS
 from rdu.machine import Machine
 
 HBM, DDR = 0, 1
@@ -51,13 +52,11 @@ class Bound:
 
 
 def peaks(machine: Machine, dtype: str) -> Peaks:
-    """The peaks of one socket for multiplications of ``dtype``."""
-    pcu = machine.pcu
-    flops = pcu.bf16_flops_per_cycle if dtype == "bf16" else pcu.fp32_flops_per_cycle
+    """The peaks of one socket for the multiplications of linear operators in ``dtype``."""
     return Peaks(
         clock_hz=round(machine.clock_ghz * 1e9),
         bytes_per_second=tuple(round(tier.peak_gbps * 1e9) for tier in (machine.hbm, machine.ddr)),
-        flops_per_cycle=machine.total_pcus * flops,
+        flops_per_cycle=machine.total_pcus * machine.pcu.flops_per_cycle[FORMATS[dtype].rate],
     )
 
 

@@ -17,6 +17,20 @@ pub enum Rows<'a> {
     F32(&'a [f32]),
 }
 
+impl Rows<'_> {
+    /// How many values are NaN or infinite.
+    pub fn not_finite(&self) -> usize {
+        match self {
+            Rows::Bf16(data) => count(data, |bits| !bf16_value(bits).is_finite()),
+            Rows::F32(data) => count(data, |value: f32| !value.is_finite()),
+        }
+    }
+}
+
+fn count<T: Copy + Sync>(data: &[T], wanted: impl Fn(T) -> bool + Sync) -> usize {
+    data.par_chunks(1 << 16).map(|part| part.iter().filter(|value| wanted(**value)).count()).sum()
+}
+
 /// An owned weight in tiles `[ceil(outer / lanes)][inner][lanes]`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Packed {

@@ -3,7 +3,7 @@
 use crate::errors;
 use numpy::{PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
-use rdu_kernels::{Element, Packed, Rows, VECTOR_BYTES, pack};
+use rdu_kernels::{Element, Loss, Packed, Rows, VECTOR_BYTES, pack};
 use rdu_machine::{Contents, Image as Memory};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -73,11 +73,21 @@ impl Image {
         contents.state.reserve(base, bytes).map_err(|error| errors::machine(py, error))
     }
 
-    /// Writes a weight `(outputs, inputs)` as the tiles that linear operators stream.
-    fn put_tiles(&self, py: Python<'_>, base: u64, weight: Values<'_>, element_name: &str) -> PyResult<()> {
+    /// Writes a weight `(outputs, inputs)` as the tiles that linear operators stream, and for whole numbers at `scales`
+    /// what they count. Returns how many values are not finite; and sums of squares, of what quantising took from the
+    /// weights and of the weights.
+    #[pyo3(signature = (base, weight, element_name, scales=None))]
+    fn put_tiles(
+        &self,
+        py: Python<'_>,
+        base: u64,
+        weight: Values<'_>,
+        element_name: &str,
+        scales: Option<u64>,
+    ) -> PyResult<(usize, f64, f64)> {
         let (rows, element) = (weight.rows()?, element(py, element_name)?);
         let (outer, inner) = (weight.shape()[0], weight.shape()[1]);
-        let done = py.detach(|| -> Result<(), rdu_machine::MachineError> {
+        let done = py.detach(|| -> Result<_, rdu_machine::MachineError> {
             let packed = pack(rows, outer, inner, element)?;
             let bytes: &[u8] = match &packed {
                 Packed::Bf16(data) => bytemuck::cast_slice(data),
@@ -86,13 +96,20 @@ impl Image {
             };
             let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
             contents.write(base, bytes.len() as u64)?.copy_from_slice(bytes);
-            Ok(())
+            let mut loss = Loss::default();
+            if let Packed::Int8 { scales: own, loss: found, .. } = &packed {
+                loss = *found;
+                if let Some(at) = scales {
+                    contents.put(at, own, Element::F32)?;
+                }
+            }
+            Ok((rows.not_finite(), loss.lost, loss.total))
         });
         done.map_err(|error| errors::machine(py, error))
     }
 
-    /// Writes an array `(rows, columns)` row by row, each padded to whole vectors.
-    fn put_rows(&self, py: Python<'_>, base: u64, table: Values<'_>, element_name: &str) -> PyResult<()> {
+    /// Writes an array `(rows, columns)` row by row, each padded to whole vectors. Returns how many values are not finite.
+    fn put_rows(&self, py: Python<'_>, base: u64, table: Values<'_>, element_name: &str) -> PyResult<usize> {
         let (rows, element) = (table.rows()?, element(py, element_name)?);
         let columns = table.shape()[1];
         let stride = (columns.div_ceil(element.lanes()) * VECTOR_BYTES) as u64;
@@ -107,7 +124,7 @@ impl Image {
                 }
                 contents.put(base + row as u64 * stride, &wide, element)?;
             }
-            Ok(())
+            Ok(rows.not_finite())
         });
         done.map_err(|error| errors::machine(py, error))
     }

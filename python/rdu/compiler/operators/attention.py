@@ -237,7 +237,7 @@ def _store(op: Operator, low: Lowering, which: str, aligned: Unit) -> None:
 
 def _dot_nest(dot: Unit, low: Lowering, rounds: Count, rows: int, p: int, per_head: int) -> None:
     """Inputs: 0 queries, 1 cached keys, 2 new keys. A key row makes one score per query row."""
-    ii = low.mac_cycles(lanes(low.form.operand) * rows)
+    ii = low.mac_cycles(lanes(low.form.operand) * rows, low.form.operand)
     scores = chunks(rows, "f32")
     dot.fire(rows * per_head, consume=[(0, 1)])
     for source, times in ((1, rounds), (2, p)):
@@ -258,7 +258,7 @@ def _softmax_nest(softmax: Unit, low: Lowering, shape: Attend, rounds: Count, ro
 
 def _mix_nest(mix: Unit, low: Lowering, shape: Attend, rounds: Count, rows: int, p: int, sent: int) -> None:
     """Inputs: 0 weights, 1 cached values, 2 new values."""
-    ii = low.mac_cycles(lanes(low.form.operand) * rows)
+    ii = low.mac_cycles(lanes(low.form.operand) * rows, low.form.operand)
     weights, each = chunks(shape.parts * rows, low.form.operand), shape.per_head // shape.mixes
     for source, times in ((1, rounds * (shape.dots // shape.parts)), (2, p)):
         with mix.loop(times):

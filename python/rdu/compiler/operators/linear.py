@@ -1,42 +1,41 @@
 """A linear operator: weights stream from memory through PMUs, dealt to macs; a gather joins and adds their sums.
 
-All macs work in lockstep: a firing of the buffer deals one vector to each of them.
+All macs work in lockstep: a firing of the buffer deals one vector to each of them. Where weights are whole numbers, the
+gather multiplies by each output's scale; where activations are too, a unit of their own quantises them, row by row.
 """
 
 from __future__ import annotations
 
-from rdu.compiler.allocate import linear_pmus
+from rdu.compiler.allocate import SCALES, linear_pmus
 from rdu.compiler.context import Lowering, into
-from rdu.compiler.formats import lanes
-from rdu.compiler.netlist import Unit
-from rdu.graph import Operator
+from rdu.compiler.formats import chunks, lanes
+from rdu.compiler.netlist import Flow, Unit
+from rdu.graph import Operator, Tensor
 
 
 def lower(op: Operator, low: Lowering) -> None:
     """Units: a buffer, a bundle of macs (see `allocate.Linear`), a gather."""
     net, form = low.netlist, low.form
     shape = low.allocation.linears[op.name]
-    width, p = lanes(form.operand), low.positions
-    x = low.flow(op.inputs[0], form.operand)
+    width, p = shape.width, low.positions
+    x = quantised(op.inputs[0], low) if form.activation == "int8" else low.flow(op.inputs[0], form.activation)
     tile_tokens = p * width // lanes("f32")
     depth = low.allocation.buffer_vectors[op.name]
 
-    gather = _gather(op, low)
-    if op.weights[1] is not None:
-        # Before the weights: without it no sum leaves the gather, and then no weight would move either.
-        low.load_vector(op, 1, gather, shape.tiles)
+    # Scales and bias before the weights: without them no sum leaves the gather, and then no weight would move either.
+    gather = _gather(op, low, x.scales)
     buffer = net.unit(f"{op.local_name}.buffer", op.local_name, "buffer", {"op": "deal"}, links=shape.macs)
     buffer.pmus = linear_pmus(low.machine, shape, depth, p)
-    mac_op = {"op": "mac", "element": form.operand, "positions": p, "rounds": shape.rounds}
+    mac_op = {"op": "mac", "element": form.weight, "x": form.activation, "positions": p, "rounds": shape.rounds}
     mac = net.unit(f"{op.local_name}.mac", op.local_name, "mac", mac_op, copies=shape.macs, pcus=1, macs=width * p)
     parts = [shape.part_of(split) for split in range(shape.splits)]
     mac.variants = tuple({"first": first, "inner": inner} for first, inner in parts for _ in range(shape.units))
-    net.connect(buffer, mac, form.operand, net.fifo)
+    net.connect(buffer, mac, form.weight, net.fifo)
     net.tap(x, mac, whole=True)
     net.connect(mac, gather, "f32", 2 * tile_tokens, input=0)
 
     low.buffer_nest(buffer, shape.vectors_per_unit, shape.macs)
-    _mac_nest(mac, low, op)
+    _mac_nest(mac, low, op, x.chunks)
     address = low.weight(op, 0)
     order = {
         "tiles": shape.tiles,
@@ -49,73 +48,121 @@ def lower(op: Operator, low: Lowering) -> None:
     }
     source = {"kind": "tiles", "at": address, "layer_bytes": low.layer_bytes, "order": order}
     weights = low.load(
-        op.local_name, address, source, form.operand, shape.vectors, layer_bytes=low.layer_bytes, buffer=True
+        op.local_name, address, source, form.weight, shape.vectors, layer_bytes=low.layer_bytes, buffer=True
     )
     into(weights, buffer, depth * shape.macs)
 
 
 def plan(op: Operator, low: Lowering) -> None:
     """The same as one blocked step."""
+    form = low.form
+    whole = form.activation == "int8"
     low.netlist.plan.append(
         {
             "op": "linear",
-            "x": low.values(op.inputs[0], low.form.operand),
+            "x": low.values(op.inputs[0], "f32" if whole else form.activation),
             "weight": low.weight(op, 0),
             "bias": low.weight(op, 1) if op.weights[1] is not None else None,
-            "element": low.form.operand,
+            "element": form.weight,
             "splits": low.allocation.linears[low.twin(op)].splits,
+            "scales": low.weight(op, SCALES) if form.scaled else None,
+            "quantized": whole,
             "out": low.made(op.output, "f32"),
         }
     )
 
 
-def _mac_nest(mac: Unit, low: Lowering, op: Operator) -> None:
+def quantised(tensor: Tensor, low: Lowering) -> Flow:
+    """``tensor`` as whole numbers, and its rows' scales ahead of them: one unit, once all of a row is there."""
+    key = (id(tensor), low.form.activation)
+    if key in low.flows:
+        return low.flows[key]
+    net, p = low.netlist, low.positions
+    source = low.flow(tensor, "f32")
+    token_op = {"op": "quantise", "width": tensor.width, "positions": p}
+    unit = net.unit(f"quantise.{len(net.units)}", "quantise", "quantise", token_op, pcus=1)
+    unit.pmus = low.pmus(p * tensor.width * 4)
+    net.tap(source, unit)
+    scales = Flow(unit, "f32", chunks(p, "f32"))
+    flow = low.publish(tensor, unit, low.form.activation)
+    flow.scales = scales
+
+    def write() -> None:
+        unit.fire(source.chunks, consume=[(0, p)])
+        # The largest magnitude passes the reduction tree, and its reciprocal the tail, before a value is divided.
+        produce = [(out, scales.chunks) for out in scales.outputs]
+        unit.fire(1, produce=produce, ii=2 * low.pipeline, latency=low.pipeline)
+        produce = [(out, p) for out in flow.outputs]
+        unit.fire(flow.chunks, produce=produce, ii=lanes("int8") // lanes("f32") * p, latency=low.pipeline)
+
+    low.writers.append(write)
+    return flow
+
+
+def _mac_nest(mac: Unit, low: Lowering, op: Operator, chunks_in: int) -> None:
     """``part`` weight vectors per tile; the first tile also takes the activations, one chunk every ``width`` vectors.
 
     Inputs: 0 weights, 1 activations. A lane waits for the chunks that the last part begins with, and all wait with it.
     """
     shape = low.allocation.linears[op.name]
     p, width, inner = low.positions, shape.width, shape.part
-    ii = low.mac_cycles(width * p)
+    ii = low.mac_cycles(width * p, low.form.activation)
+    taken = shape.taken * p
+    # The last chunk may be narrower, by whole vectors of activations.
+    last_taken = chunks_in * p - (shape.chunks - 1) * taken
     tile_tokens = p * width // lanes("f32")
 
-    def fire(times: int, *, activations: bool = False, last: bool = False) -> None:
-        consume = [(0, 1), (1, p)] if activations else [(0, 1)]
+    def fire(times: int, *, activations: int = 0, last: bool = False) -> None:
+        consume = [(0, 1), (1, activations)] if activations else [(0, 1)]
         produce = [(0, tile_tokens)] if last else []
         mac.fire(times, consume=consume, produce=produce, ii=ii, latency=low.pipeline)
 
-    mac.fire(shape.chunks - shape.part_chunks, consume=[(1, p)])
+    mac.fire(shape.chunks - shape.part_chunks, consume=[(1, taken)])
     # All chunks but the last are full; the last vector of the tile sends the sums.
     full, rest = divmod(inner - 1, width)
     with mac.loop(full):
-        fire(1, activations=True)
+        fire(1, activations=taken)
         fire(width - 1)
     if rest:
-        fire(1, activations=True)
+        fire(1, activations=last_taken)
         fire(rest - 1)
         fire(1, last=True)
     else:
-        fire(1, activations=True, last=True)
+        fire(1, activations=last_taken, last=True)
     with mac.loop(shape.rounds - 1):
         fire(inner - 1)
         fire(1, last=True)
 
 
-def _gather(op: Operator, low: Lowering) -> Unit:
-    """The unit that takes a tile from every mac, and sends the tensor in order."""
-    shape, p = low.allocation.linears[op.name], low.positions
-    biased = op.weights[1] is not None
-    token_op = {"op": "gather", "parts": shape.splits, "units": shape.units, "positions": p}
+def _gather(op: Operator, low: Lowering, row_scales: Flow | None) -> Unit:
+    """The unit that takes a tile from every mac, and sends the tensor in order; inputs after the macs': scales of the
+    rows, scales of the outputs, bias.
+    """
+    shape, p, form = low.allocation.linears[op.name], low.positions, low.form
+    token_op = {
+        "op": "gather",
+        "parts": shape.splits,
+        "units": shape.units,
+        "positions": p,
+        "quantized": row_scales is not None,
+        "scaled": form.scaled,
+    }
     gather = low.netlist.unit(f"{op.local_name}.gather", op.local_name, "gather", token_op, pcus=1)
     gather.pmus = low.pmus(p * op.output.width * 4)
     gather.inputs = 1
     flow = low.publish(op.output, gather, "f32")
     per_tile = shape.width // lanes("f32")
+    flow.burst = per_tile
     last = (flow.chunks - (shape.tiles - 1) * per_tile) * p
+    rows = [] if row_scales is None else [(low.netlist.tap(row_scales, gather, whole=True), row_scales.chunks)]
+    # The vectors of one tile, of each that lies beside the weights.
+    tile = shape.width // lanes(form.beside)
+    parts = [SCALES] * form.scaled + [1] * (op.weights[1] is not None)
+    beside = [(low.load_vector(op, at, gather, shape.tiles * tile, form.beside), tile) for at in parts]
 
     def fire(times: int, tokens: int, *, first: bool = False) -> None:
         consume = [(0, per_tile * p)] if first else []
-        consume += [(1, 1)] if biased else []
+        consume += beside
         produce = [(output, tokens) for output in flow.outputs]
         gather.fire(times, consume=consume, produce=produce, latency=low.pipeline)
 
@@ -127,6 +174,8 @@ def _gather(op: Operator, low: Lowering) -> Unit:
             fire(1, end)
 
     def write() -> None:
+        if rows:
+            gather.fire(1, consume=rows)
         with gather.loop(shape.rounds - 1):
             round_of(shape.units, per_tile * p)
         round_of(shape.tiles - (shape.rounds - 1) * shape.units, last)

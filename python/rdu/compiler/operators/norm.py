@@ -24,7 +24,7 @@ def lower(op: Operator, low: Lowering) -> None:
     x = low.flow(op.inputs[0], "f32")
     net.tap(x, unit)
     vectors = chunks(op.group, form.operand)
-    low.load_vector(op, 0, unit, vectors)
+    low.load_vector(op, 0, unit, vectors, form.operand)
     unit.fire(x.chunks, consume=[(0, low.positions)])
     unit.fire(vectors, consume=[(1, 1)])
     # The sums pass the reduction tree and the tail (root, reciprocal) before the first value is scaled.

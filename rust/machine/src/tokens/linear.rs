@@ -10,8 +10,10 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct MacSpec {
     pub element: Element,
+    /// Element of the activations; whole numbers times whole numbers are summed exactly.
+    pub x: Element,
     pub positions: usize,
-    /// First chunk of activations of this part, and its length in elements; more vectors than that are padding.
+    /// First tile's width of activations of this part, and its length in elements; more vectors are padding.
     pub first: usize,
     pub inner: usize,
     /// Tiles before the activations change.
@@ -28,18 +30,47 @@ pub struct Mac {
     round: usize,
     /// `[position][lane]`
     sums: Vec<f32>,
+    /// The same of whole numbers; they leave as the bits of 32-bit numbers.
+    exact: Vec<i32>,
 }
 
 impl Mac {
     pub fn new(spec: MacSpec) -> Self {
-        let sums = vec![0.0; spec.positions * spec.element.lanes()];
-        Mac { spec, held: Vec::new(), k: 0, round: 0, sums }
+        let count = spec.positions * spec.element.lanes();
+        let (sums, exact) = match spec.x {
+            Element::Int8 => (Vec::new(), vec![0; count]),
+            _ => (vec![0.0; count], Vec::new()),
+        };
+        Mac { spec, held: Vec::new(), k: 0, round: 0, sums, exact }
+    }
+
+    /// Multiplies one weight vector with activation `k` of its part, at each position.
+    fn multiply(&mut self, weight: &[f32]) -> Result<(), String> {
+        let MacSpec { element, x, positions, first, .. } = self.spec;
+        let lanes = element.lanes();
+        let k = first * lanes + self.k;
+        let (chunk, lane) = (k / x.lanes(), k % x.lanes());
+        let held = |p: usize| {
+            self.held.get((chunk * positions + p) * x.lanes() + lane).copied().ok_or("weights ahead of activations")
+        };
+        for (p, sums) in self.exact.chunks_exact_mut(lanes).enumerate() {
+            let x = held(p)? as i32;
+            // Both are whole numbers from -127 to 127, and the compiler bounds their number: nothing can overflow.
+            sums.iter_mut().zip(weight).for_each(|(sum, weight)| *sum = sum.wrapping_add(*weight as i32 * x));
+        }
+        if self.exact.is_empty() {
+            let weight = Packed::new(weight, element)?;
+            for (p, sums) in self.sums.chunks_exact_mut(lanes).enumerate() {
+                rdu_kernels::mac(sums, weight.as_vectors(), held(p)?).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
     }
 }
 
 impl Operator for Mac {
     fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
-        let MacSpec { element, positions, first, inner, rounds } = self.spec;
+        let MacSpec { element, positions, inner, rounds, .. } = self.spec;
         let lanes = element.lanes();
         self.held.extend_from_slice(firing.inputs.get(1));
         let weight = firing.inputs.get(0);
@@ -47,18 +78,17 @@ impl Operator for Mac {
             return Ok(());
         }
         if self.k < inner {
-            let weight = Packed::new(weight, element)?;
-            let (chunk, lane) = (first + self.k / lanes, self.k % lanes);
-            for (p, sums) in self.sums.chunks_exact_mut(lanes).enumerate() {
-                let x = self.held.get((chunk * positions + p) * lanes + lane).ok_or("weights ahead of activations")?;
-                rdu_kernels::mac(sums, weight.as_vectors(), *x).map_err(|error| error.to_string())?;
-            }
+            self.multiply(weight)?;
         }
         self.k += 1;
         if firing.outputs.is_empty() {
             return Ok(());
         }
         let width = Element::F32.lanes();
+        if !self.exact.is_empty() {
+            self.sums = self.exact.iter().map(|sum| f32::from_bits(sum.cast_unsigned())).collect();
+            self.exact.fill(0);
+        }
         let sums = &mut self.sums;
         firing.outputs.multicast(|out| {
             for (token, out) in out.chunks_exact_mut(width).enumerate() {
@@ -77,47 +107,91 @@ impl Operator for Mac {
     }
 }
 
-/// Takes a tile from every lane at once, then sends them in order: the parts of each added as a tree, then the bias.
-pub struct Gather {
+/// How a gather makes outputs of its lanes' sums. Inputs: the lanes' tiles, lane `part * units + unit`; then of those that
+/// there are, in this order, the scales of the rows, the scales of the outputs, and the bias.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatherSpec {
     pub parts: usize,
     pub units: usize,
     pub positions: usize,
-    /// What the lanes sent: lane `part * units + unit`.
+    /// Sums are whole numbers, and each position has a scale.
+    pub quantized: bool,
+    /// Each output has a scale.
+    pub scaled: bool,
+}
+
+/// Takes a tile from every lane at once, then sends them in order: the parts of each added as a tree, then scales and bias.
+pub struct Gather {
+    spec: GatherSpec,
+    /// What the lanes sent.
     tiles: Vec<f32>,
+    /// What the whole numbers of each position count.
+    rows: Vec<f32>,
     unit: usize,
 }
 
 impl Gather {
-    pub fn new(parts: usize, units: usize, positions: usize) -> Self {
-        Gather { parts, units, positions, tiles: Vec::new(), unit: 0 }
+    pub fn new(spec: GatherSpec) -> Self {
+        Gather { spec, tiles: Vec::new(), rows: Vec::new(), unit: 0 }
+    }
+
+    /// The next tile: sums of its parts, each row's scale applied where there is one (and with it the outputs').
+    fn tile(&mut self, scales: &[f32]) -> Result<Vec<f32>, String> {
+        let GatherSpec { parts, units, positions, quantized, .. } = self.spec;
+        let width = self.tiles.len() / (parts * units).max(1);
+        let mut sums = Vec::with_capacity(parts * width);
+        for part in 0..parts {
+            let at = (part * units + self.unit) * width;
+            sums.extend_from_slice(self.tiles.get(at..at + width).ok_or("a tile that no lane sent")?);
+        }
+        self.unit += 1;
+        let lanes = Element::F32.lanes();
+        let scale = |at: usize| scales.get(at / lanes / positions * lanes + at % lanes).copied();
+        if quantized {
+            let exact = |at: usize| {
+                let parts = sums[at..].iter().step_by(width);
+                let sum = parts.fold(0i32, |sum, part| sum.wrapping_add(part.to_bits().cast_signed()));
+                let row = self.rows.get(at / lanes % positions).ok_or("sums ahead of their rows' scales")?;
+                Ok(sum as f32 * (row * scale(at).unwrap_or(1.0)))
+            };
+            return (0..width).map(exact).collect();
+        }
+        rdu_kernels::tree_sum(&mut sums, width).map_err(|error| error.to_string())?;
+        sums.truncate(width);
+        if self.spec.scaled {
+            sums.iter_mut().enumerate().for_each(|(at, sum)| *sum *= scale(at).unwrap_or(1.0));
+        }
+        Ok(sums)
     }
 }
 
 impl Operator for Gather {
     fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
-        let lanes = self.parts * self.units;
-        let mut inputs = firing.inputs.iter().map(|(_, values)| values).peekable();
-        if firing.inputs.iter().count() >= lanes {
+        let GatherSpec { parts, units, positions, quantized, scaled } = self.spec;
+        let lanes = parts * units;
+        if firing.inputs.iter().next().is_some_and(|(index, _)| index == 0) {
             self.tiles.clear();
-            inputs.by_ref().take(lanes).for_each(|tile| self.tiles.extend_from_slice(tile));
+            firing.inputs.iter().take(lanes).for_each(|(_, tile)| self.tiles.extend_from_slice(tile));
             self.unit = 0;
         }
-        let bias = inputs.next();
-        let width = self.tiles.len() / lanes;
-        let mut parts = Vec::with_capacity(self.parts * width);
-        for part in 0..self.parts {
-            let at = (part * self.units + self.unit) * width;
-            parts.extend_from_slice(self.tiles.get(at..at + width).ok_or("a tile that no lane sent")?);
+        if quantized && !firing.inputs.get(lanes).is_empty() {
+            self.rows = firing.inputs.get(lanes).to_vec();
         }
-        self.unit += 1;
-        let sums = rdu_kernels::tree_sum(&mut parts, width).map_err(|error| error.to_string())?;
-        let (lanes, positions) = (Element::F32.lanes(), self.positions);
+        if firing.outputs.is_empty() {
+            return Ok(());
+        }
+        let beside = lanes + usize::from(quantized);
+        let scales = if scaled { firing.inputs.get(beside) } else { &[] };
+        let bias = firing.inputs.get(beside + usize::from(scaled));
+        let sums = self.tile(scales)?;
+        let width = Element::F32.lanes();
         firing.outputs.multicast(|out| {
             // The last tile may be wider than what is left of the tensor.
-            out.copy_from_slice(&sums[..out.len()]);
-            if let Some(bias) = bias {
-                for (token, out) in out.chunks_exact_mut(lanes).enumerate() {
-                    let bias = &bias[token / positions * lanes..][..lanes];
+            out.copy_from_slice(sums.get(..out.len()).ok_or("more leaves than lanes sent")?);
+            if !bias.is_empty() {
+                for (token, out) in out.chunks_exact_mut(width).enumerate() {
+                    let bias = bias.get(token / positions * width..).ok_or("a bias narrower than its tile")?;
                     out.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
                 }
             }

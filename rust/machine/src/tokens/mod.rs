@@ -13,7 +13,7 @@ use crate::contents::Contents;
 use crate::element::Element;
 use crate::function::Function;
 use flow::{Operand, StoreSpec};
-use linear::MacSpec;
+use linear::{GatherSpec, MacSpec};
 use rdu_dataflow::{Call, Operator};
 use rows::{FlattenSpec, HeadsSpec};
 use serde::Deserialize;
@@ -36,10 +36,11 @@ pub enum TokenOp {
     Deal,
     /// Multiplies one weight vector a firing (input 0) with activations held on chip (input 1).
     Mac(MacSpec),
-    /// Adds the parts of a split sum as a binary tree (an input for each of `parts x units` lanes), then the bias.
-    Gather {
-        parts: usize,
-        units: usize,
+    /// Adds the parts of a split sum as a binary tree (an input for each of `parts x units` lanes), then scales and bias.
+    Gather(GatherSpec),
+    /// Rows of a flat tensor as whole numbers; the rows' scales leave first.
+    Quantise {
+        width: usize,
         positions: usize,
     },
     /// Norm of each group of a flat tensor (input 0) with weights (input 1).
@@ -88,7 +89,8 @@ impl TokenOp {
             TokenOp::Copy => Box::new(flow::Copy),
             TokenOp::Deal => Box::new(flow::Deal),
             TokenOp::Mac(ref spec) => Box::new(linear::Mac::new(spec.clone())),
-            TokenOp::Gather { parts, units, positions } => Box::new(linear::Gather::new(parts, units, positions)),
+            TokenOp::Gather(ref spec) => Box::new(linear::Gather::new(spec.clone())),
+            TokenOp::Quantise { width, positions } => Box::new(rows::Quantise::new(width, positions)),
             TokenOp::Norm { width, group, eps, positions, out } => {
                 Box::new(rows::Norm::new(width, group, eps, positions, out))
             }

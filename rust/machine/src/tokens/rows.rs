@@ -121,6 +121,54 @@ impl Operator for Norm {
     }
 }
 
+/// Whole numbers of a tensor's rows, and what they count.
+pub struct Quantise {
+    input: Inlet,
+    out: Outlet,
+    matrix: Vec<f32>,
+    /// Made once a tensor is there, and gone once it has left.
+    scales: Vec<f32>,
+}
+
+impl Quantise {
+    pub fn new(width: usize, positions: usize) -> Self {
+        Quantise {
+            input: Inlet::new(Flat { element: Element::F32, positions, width }),
+            out: Outlet::new(Flat { element: Element::Int8, positions, width }),
+            matrix: vec![0.0; width * positions],
+            scales: Vec::new(),
+        }
+    }
+}
+
+impl Operator for Quantise {
+    fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
+        self.input.collect(firing.inputs.get(0), &mut self.matrix);
+        if firing.outputs.is_empty() {
+            return Ok(());
+        }
+        let order = self.out.order;
+        if self.scales.is_empty() {
+            let (mut values, mut scales) = (vec![0; self.matrix.len()], vec![0.0; order.positions]);
+            rdu_kernels::quantize(&self.matrix, order.width, &mut values, &mut scales)
+                .map_err(|error| error.to_string())?;
+            self.matrix.iter_mut().zip(values).for_each(|(x, value)| *x = f32::from(value));
+            self.scales = scales;
+            return firing.outputs.multicast(|out| {
+                out.fill(0.0);
+                out.iter_mut().zip(&self.scales).for_each(|(out, scale)| *out = *scale);
+                Ok(())
+            });
+        }
+        self.out.send(&self.matrix, firing.outputs)?;
+        if self.out.sent == order.tokens() {
+            (self.input.taken, self.out.sent) = (0, 0);
+            self.scales.clear();
+        }
+        Ok(())
+    }
+}
+
 /// How a tensor of heads goes to the units that weigh them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
