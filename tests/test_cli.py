@@ -114,6 +114,33 @@ def test_options_reach_the_machine(
     assert {key: machine[key] for key in changes} == changes
 
 
+@pytest.mark.parametrize(
+    "options", [["--top-k", "1"], ["--min-p", "0.99999"], ["--top-p", "1e-6"], ["--temperature", "0"]]
+)
+def test_limits_of_one_token_are_greedy(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
+    arguments = [*RUN, "-n", "8", "--temp", "1.5", "--seed", "1", "--mode", "values", "--json"]
+    greedy, free, limited = (
+        json.loads(said(capsys, *given)[1])["tokens"]
+        for given in ([*RUN, "-n", "8", "--mode", "values", "--json"], arguments, [*arguments, *options])
+    )
+    assert limited == greedy != free
+
+
+def test_a_repetition_penalty_is_felt(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [*RUN, "-n", "8", "--mode", "values", "--json", "--repetition-penalty", "1e9"]
+    tokens = json.loads(said(capsys, *arguments)[1])["tokens"]
+    assert len(set(tokens)) == len(tokens)
+
+
+def test_what_quantising_took_is_in_the_json(capsys: pytest.CaptureFixture[str]) -> None:
+    _, plain, _ = said(capsys, *RUN, "--json")
+    assert json.loads(plain)["quantization"] is None
+    _, out, _ = said(capsys, *RUN, "--dtype", "w8a8", "--json")
+    found = json.loads(out)["quantization"]
+    assert 0 < found["relative_error"] <= found["worst"]["relative_error"] < 0.01
+    assert found["tensors"][found["worst"]["tensor"]] == found["worst"]["relative_error"]
+
+
 def test_sampling_follows_the_seed(capsys: pytest.CaptureFixture[str]) -> None:
     def tokens(seed: int) -> list[int]:
         arguments = [*RUN, "-n", "8", "--temp", "1.5", "--top-p", "0.9", "--seed", str(seed), "--mode", "values"]
@@ -274,6 +301,10 @@ REQUESTS: dict[str, tuple[list[str], str]] = {
     "no value": (["--tokens", "1", "--set", "hbm.peak_gbps"], "KEY=VALUE"),
     "temperature": (["--tokens", "1", "--temp", "nan"], "temperature is nan"),
     "top-p": (["--tokens", "1", "--top-p", "0"], "top_p is 0"),
+    "top-k": (["--tokens", "1", "--top-k", "-1"], "top_k is -1"),
+    "min-p": (["--tokens", "1", "--min-p", "1"], "min_p is 1"),
+    "repetition penalty": (["--tokens", "1", "--repetition-penalty", "0"], "repetition_penalty is 0"),
+    "stop": (["--tokens", "1", "--stop", ""], "empty string would stop everything"),
     "dtype": (["--tokens", "1", "--dtype", "int4"], "int4"),
     "fusion": (["--tokens", "1", "--fusion", "loop"], "loop"),
     "unknown option": (["--tokens", "1", "--nonsense"], "--nonsense"),

@@ -12,7 +12,7 @@ import pytest
 
 import rdu
 from decoders import assert_same_bits
-from rdu.errors import RequestError, TokenizerError
+from rdu.errors import NumbersWarning, RequestError, TokenizerError
 from rdu.models import Checkpoint, load
 from rdu.models.generate import Decoder
 from rdu.testing.checkpoints import write_folder
@@ -114,6 +114,44 @@ def test_the_context_can_be_filled_to_the_last_position(mute: Decoder) -> None:
     assert mute.forward(list(range(CONTEXT)), mode="values").logits.shape == (CONTEXT, 64)
 
 
+def test_a_stop_string_ends_the_text_wherever_tokens_end(speaking: Decoder) -> None:
+    """A token for each letter: a string of three is split over three tokens."""
+    whole = speaking.generate("Hello", 12, ignore_eos=True, mode="values")
+    start = next(at for at in range(1, 9) if whole.text.find(whole.text[at : at + 3]) == at)
+    stop = whole.text[start : start + 3]
+    pieces: list[str] = []
+    run = speaking.generate("Hello", 12, stop=["no such", stop], ignore_eos=True, stream=pieces.append, mode="values")
+    assert (run.text, run.stopped_by) == (whole.text[:start], "stop string")
+    assert run.tokens == whole.tokens[: len(run.tokens)]
+    tokenizer = speaking.checkpoint.tokenizer
+    assert tokenizer is not None
+    assert tokenizer.decode(run.tokens) == whole.text[: start + 3]
+    assert "".join(pieces) == run.text
+    # What only begins like a stop string comes out in the end.
+    never = speaking.generate("Hello", 12, stop=whole.text[-2:] + "\0", ignore_eos=True, mode="values")
+    assert (never.text, never.stopped_by) == (whole.text, "length")
+
+
+def test_bytes_that_are_no_text_are_shown_as_such(tmp_path: Path) -> None:
+    """A token for each byte, chosen by weights that know no UTF-8: pieces are whole characters, or U+FFFD."""
+    folder = write_folder(tmp_path / "model", seed=4)
+    vocabulary = {f"<0x{at:02X}>": at - 192 for at in range(192, 256)}
+    tokenizer = {
+        "version": "1.0",
+        "added_tokens": [],
+        "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]},
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": [], "byte_fallback": True},
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
+    d = rdu.compile(folder, "tiny", dtype="fp32", context=CONTEXT)
+    pieces: list[str] = []
+    run = d.generate(PROMPT, 16, temperature=2.0, ignore_eos=True, stream=pieces.append, mode="values")
+    # Bytes from 0xC0 on only ever begin a character.
+    assert run.text == "".join(pieces) == "\ufffd" * 16
+    stopped = d.generate(PROMPT, 16, temperature=2.0, stop="\ufffd\ufffd", ignore_eos=True, mode="values")
+    assert (stopped.text, stopped.stopped_by) == ("", "stop string")
+
+
 def test_text_is_streamed_as_it_is_made(speaking: Decoder) -> None:
     pieces: list[str] = []
     run = speaking.generate("Hello", 8, ignore_eos=True, stream=pieces.append, mode="values")
@@ -198,6 +236,11 @@ def test_what_cannot_be_asked_is_named(speaking: Decoder, case: str) -> None:
         ask(speaking)
 
 
+def test_without_tokenizer_nothing_can_stop_a_text(mute: Decoder) -> None:
+    with pytest.raises(RequestError, match="stop is 'x', but there is no tokenizer"):
+        mute.generate(PROMPT, 3, stop="x")
+
+
 def test_without_tokenizer_ids_still_work(mute: Decoder) -> None:
     for prompt in ("Hello", [{"role": "user", "content": "Hello"}]):
         with pytest.raises(TokenizerError, match=r"no tokenizer .*pass token ids instead of text"):
@@ -212,6 +255,7 @@ def test_weights_that_are_no_numbers_are_said_so(tmp_path: Path) -> None:
     weights: dict[str, Any] = load_file(folder / "model.safetensors")
     weights["model.norm.weight"] = np.full_like(weights["model.norm.weight"], NAN)
     save_file(weights, folder / "model.safetensors")
-    d = rdu.compile(folder, "tiny", dtype="fp32", context=CONTEXT)
+    with pytest.warns(NumbersWarning, match=r"weight 'model.norm.weight': 32 of 32 values are NaN or infinite"):
+        d = rdu.compile(folder, "tiny", dtype="fp32", context=CONTEXT)
     with pytest.raises(RequestError, match="does the checkpoint hold NaN weights"):
         d.generate(PROMPT, 2)

@@ -40,13 +40,21 @@ if TYPE_CHECKING:
     help="How to evaluate; 'values' has no machine time, hence no report.",
 )
 @options.context
-@click.option("--temp", "temperature", default=0.0, show_default=True, help="0 takes the most likely token.")
+@click.option(
+    "--temp", "--temperature", "temperature", default=0.0, show_default=True, help="0 takes the most likely token."
+)
 @click.option(
     "--top-p", default=1.0, show_default=True, help="Sample among the most likely tokens of this probability."
+)
+@click.option("--top-k", default=0, show_default=True, help="Sample among so many most likely tokens; 0: all.")
+@click.option("--min-p", default=0.0, show_default=True, help="Sample among tokens at least so likely as the best.")
+@click.option(
+    "--repetition-penalty", default=1.0, show_default=True, help="Above 1: tokens seen before are less likely."
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same text.")
 @click.option("--system", metavar="TEXT", help="System message of a chat model.")
 @click.option("--raw", is_flag=True, help="No chat template: continue the prompt as it stands.")
+@click.option("--stop", multiple=True, metavar="TEXT", help="End the text before TEXT; may be repeated.")
 @click.option("--ignore-eos", is_flag=True, help="Do not stop at an end-of-text token.")
 @options.as_json
 @options.cache_dir
@@ -63,9 +71,13 @@ def command(
     context: int | None,
     temperature: float,
     top_p: float,
+    top_k: int,
+    min_p: float,
+    repetition_penalty: float,
     seed: int,
     system: str | None,
     raw: bool,
+    stop: tuple[str, ...],
     ignore_eos: bool,
     as_json: bool,
     cache_dir: str | None,
@@ -94,7 +106,11 @@ def command(
                 count,
                 temperature=temperature,
                 top_p=top_p,
+                top_k=top_k,
+                min_p=min_p,
+                repetition_penalty=repetition_penalty,
                 seed=seed,
+                stop=stop,
                 ignore_eos=ignore_eos,
                 stream=out.piece,
                 mode=mode,
@@ -181,12 +197,14 @@ def _object(run: Run, checkpoint: Checkpoint, wall: dict[str, float]) -> dict[st
     report: dict[str, Any] = {"machine": dict.fromkeys(MACHINE_FIGURES), "host": host_figures(run)}
     if run.clock:
         report = run.report.to_dict()
+    quantization = run.program.quantization
     return {
         "model": checkpoint.name,
         "text": run.text,
         "tokens": run.tokens,
         "prompt_tokens": run.prompt_tokens,
         "stopped_by": run.stopped_by,
+        "quantization": None if quantization is None else quantization.to_dict(),
         **report,
         "host": report["host"] | wall,
     }

@@ -9,6 +9,7 @@ import numpy as np
 from rdu.errors import RequestError, TokenizerError
 from rdu.machine import Machine
 from rdu.models.checkpoint import Checkpoint
+from rdu.models.continuation import Continuation
 from rdu.models.sampling import Sampler
 from rdu.program import Program
 from rdu.quantization import Quantization
@@ -84,6 +85,7 @@ class Decoder:
         top_k: int = 0,
         min_p: float = 0.0,
         repetition_penalty: float = 1.0,
+        stop: str | Sequence[str] = (),
         ignore_eos: bool = False,
         stream: Callable[[str], None] | None = None,
         mode: str = "split",
@@ -100,14 +102,16 @@ class Decoder:
             Stops earlier at an end-of-text token, unless ``ignore_eos``.
         temperature, top_p, seed, top_k, min_p, repetition_penalty
             See `Sampler`; temperature 0 is greedy.
+        stop : str or sequence of str
+            Strings that end the text, which goes up to the first of them, wherever tokens begin and end.
         stream : function of str, optional
-            Gets the text as it is made (whole characters only).
+            Gets the text as it is made (whole characters only, and nothing that may become a stop string).
 
         Returns
         -------
         Run
-            ``run.text``, ``run.tokens`` (without the end-of-text token), ``run.report``, ``run.logits`` (one row per
-            generated token).
+            ``run.text``, ``run.tokens`` (without the end-of-text token), ``run.stopped_by`` (``length``, ``end of
+            text`` or ``stop string``), ``run.report``, ``run.logits`` (one row per generated token).
 
         Raises
         ------
@@ -117,47 +121,28 @@ class Decoder:
             Text was given, and the checkpoint has no tokenizer.
         """
         ids = self.encode(prompt)
-        if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int) or max_new_tokens < 1:
-            raise RequestError(f"max_new_tokens is {max_new_tokens!r}; it must be a whole number of at least 1")
-        if len(ids) + max_new_tokens > self.context:
-            raise RequestError(
-                f"{len(ids)} prompt tokens + {max_new_tokens} new ones are more than the context of {self.context}; "
-                f"shorten one of them, or compile with a larger context"
-            )
+        self._check_room(ids, max_new_tokens)
         sampler = Sampler(temperature, top_p, seed, top_k, min_p, repetition_penalty)
-        tokenizer = self.checkpoint.tokenizer
-        text = tokenizer.stream(skip_special_tokens=True) if tokenizer else None
-        ends = set() if ignore_eos else set(tokenizer.eos_ids if tokenizer else self.checkpoint.config.eos_ids)
-
-        session = self.program.session(mode, progress)
-        session.feed(ids, last_only=True)
+        text = Continuation(
+            self.checkpoint, ids, max_new_tokens, sampler, stop=stop, ignore_eos=ignore_eos, stream=stream
+        )
+        session = self.program.session(mode, progress).feed(ids, last_only=True)
         prompt_steps = len(session.steps)
-        tokens: list[int] = []
-        pieces: list[str] = []
-        stopped_by = "length"
-
-        def say(piece: str) -> None:
-            pieces.append(piece)
-            if stream is not None and piece:
-                stream(piece)
-
-        while True:
-            token = sampler.choose(session.last("logits"), (*ids, *tokens))
-            if token in ends:
-                stopped_by = "end of text"
-                break
-            tokens.append(token)
-            if text is not None:
-                say(text.step(token))
-            if len(tokens) == max_new_tokens:
-                break
-            session.feed([token], last_only=True)
-        if text is not None:
-            say(text.flush())
+        while text.take(session.last("logits")):
+            session.feed([text.last], last_only=True)
         run = session.result()
         run.prompt_tokens, run.prompt_steps = ids, prompt_steps
-        run.tokens, run.text, run.stopped_by = tokens, "".join(pieces), stopped_by
+        run.tokens, run.text, run.stopped_by = text.tokens, text.text, text.stopped_by
         return run
+
+    def _check_room(self, ids: list[int], count: int) -> None:
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise RequestError(f"max_new_tokens is {count!r}; it must be a whole number of at least 1")
+        if len(ids) + count > self.context:
+            raise RequestError(
+                f"{len(ids)} prompt tokens + {count} new ones are more than the context of {self.context}; "
+                f"shorten one of them, or compile with a larger context"
+            )
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt in any of its three forms."""
