@@ -15,7 +15,9 @@ from rdu.machine import Machine
 # A sum is split over at most this many units: three levels of a PCU's reduction tree.
 MOST_SPLITS = 8
 # Attention gets at most this part of the PCUs and PMUs: it waits for memory as the linear operators do, but moves less.
-ATTENTION_SHARE = 4
+ATTENTION_SHARE = 1 / 4
+# In a kernel without linear operators; the rest holds what comes and goes.
+ATTENTION_SHARE_ALONE = 3 / 4
 # Where a linear operator's scales stand behind its weights: 0 weight, 1 bias.
 SCALES = 2
 
@@ -175,7 +177,7 @@ def allocate(
         Names the resource, how much is missing, and what would help.
     """
     result = Allocation(granule_bytes(machine))
-    _spread_attention(region, machine, form, batch, result)
+    _spread_attention(region, machine, form, context, batch, result)
     fixed = list(_fixed(region, machine, form, positions, context, result))
     fixed_pcus, fixed_pmus = (sum(counts) for counts in zip(*fixed, strict=True))
     linears = [op for op in region.operators if op.kind == "linear"]
@@ -213,9 +215,10 @@ def allocate(
 
 
 def _buffered(machine: Machine, linear: Linear, positions: int) -> int:
-    """Vectors that a lane may hold ahead; the activations beside them come out of the same SRAM."""
+    """Vectors that a lane may hold ahead; the activations beside them come out of the same PMUs."""
     most = ahead(machine, linear.macs)
-    return min(linear.vectors_per_unit, max(most - linear.held_chunks * positions, most // 2, 1))
+    room = pmus_for(machine, most * VECTOR_BYTES) * machine.pmu.capacity_bytes // VECTOR_BYTES
+    return min(linear.vectors_per_unit, most, max(room - linear.held_chunks * positions, room // 2, 1))
 
 
 def ahead(machine: Machine, takers: int) -> int:
@@ -263,42 +266,50 @@ def _divides(chunks_of_sum: int, parts: int) -> bool:
     return -(-chunks_of_sum // parts) * parts * 8 <= chunks_of_sum * 9
 
 
-def _spread_attention(region: Region, machine: Machine, form: Format, batch: int, result: Allocation) -> None:
-    """Parts of a sum, heads side by side, vectors of a value row, rows of keys, as far as attention's share goes."""
+def _spread_attention(
+    region: Region, machine: Machine, form: Format, context: int, batch: int, into: Allocation
+) -> None:
     operators = [op for op in region.operators if op.attention is not None]
+    fused = any(op.kind == "linear" for op in region.operators)
+    share = (ATTENTION_SHARE if fused else ATTENTION_SHARE_ALONE) / max(1, len(operators))
     for op in operators:
-        a = op.attention
-        assert a is not None
-        heads, per_head, group = a.kv_heads * batch, chunks(a.head_dim, form.operand), a.heads // a.kv_heads
-        most, enough = lanes("f32") // group, hbm_vectors_per_cycle(machine)
+        assert op.attention is not None
+        into.attends[op.name] = _attend(op.attention, machine, form, context, batch, share, into.granule)
 
-        def fits(units: int, dots: int, parts: int, mixes: int) -> bool:
-            # Beside each dot and mix stand a PMU of its own and one of its buffer.
-            macs = dots + parts * mixes
-            pcus, pmus = units * (macs + 1), units * (2 * macs + 1)
-            share = ATTENTION_SHARE * len(operators)
-            return pcus * share <= machine.total_pcus and pmus * share <= machine.total_pmus
 
-        # Beyond what HBM gives, more units would gain nothing. How sums are cut must not depend on the batch; with a
-        # window, whose first row moves, they are not cut.
-        parts = 1
-        while (
-            a.window is None
-            and a.kv_heads * parts * per_head < enough
-            and parts * 2 <= most
-            and fits(a.kv_heads, parts * 2, parts * 2, per_head)
-        ):
-            parts *= 2
-        units = heads
-        if batch > 1:
-            units = max((n for n in range(1, heads + 1) if heads % n == 0 and fits(n, parts, parts, 1)), default=1)
-        mixes = per_head if fits(units, parts, parts, per_head) else 1
-        # The softmax takes a vector of scores a cycle, and a dot needs ``per_head`` cycles for a row.
-        dots = parts
-        while units * dots < enough and dots * 2 <= most * per_head and fits(units, dots * 2, parts, mixes):
-            dots *= 2
-        padded = _divisible(units * per_head, result.granule)
-        result.attends[op.name] = Attend(heads, units, dots, parts, mixes, per_head, padded)
+def _attend(
+    a: Attention, machine: Machine, form: Format, context: int, batch: int, share: float, granule: int
+) -> Attend:
+    """Parts of a sum, heads side by side, vectors of a value row, rows of keys, as far as the share goes."""
+    heads, per_head, group = a.kv_heads * batch, chunks(a.head_dim, form.operand), a.heads // a.kv_heads
+    most, enough = max(1, lanes("f32") // group), hbm_vectors_per_cycle(machine)
+    scores = pmus_for(machine, group * 4 * context)
+
+    def fits(units: int, dots: int, parts: int, mixes: int, share: float = share) -> bool:
+        # Beside each dot and mix stand a PMU of its own and one of its buffer, beside each softmax its scores.
+        macs = dots + parts * mixes
+        pcus, pmus = units * (macs + 1), units * (2 * macs + scores)
+        return pcus <= share * machine.total_pcus and pmus <= share * machine.total_pmus
+
+    # Beyond what HBM gives, more units would gain nothing. How sums are cut must depend neither on the batch nor on
+    # what else is in the kernel; with a window, whose first row moves, they are not cut.
+    parts = 1
+    while (
+        a.window is None
+        and a.kv_heads * parts * per_head < enough
+        and parts * 2 <= most
+        and fits(a.kv_heads, parts * 2, parts * 2, per_head, ATTENTION_SHARE)
+    ):
+        parts *= 2
+    units = heads
+    if batch > 1:
+        units = max((n for n in range(1, heads + 1) if heads % n == 0 and fits(n, parts, parts, 1)), default=1)
+    mixes = per_head if fits(units, parts, parts, per_head) else 1
+    # The softmax takes a vector of scores a cycle, and a dot needs ``per_head`` cycles for a row.
+    dots = parts
+    while units * dots < enough and dots * 2 <= most * per_head and fits(units, dots * 2, parts, mixes):
+        dots *= 2
+    return Attend(heads, units, dots, parts, mixes, per_head, _divisible(units * per_head, granule))
 
 
 def _divisible(vectors: int, granule: int) -> int:
