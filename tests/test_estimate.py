@@ -64,8 +64,10 @@ def test_output_is_the_mean_over_a_growing_cache() -> None:
 
 def test_the_time_of_hbm_adds_up(small: Estimate) -> None:
     assert sum(small.hbm_time.values()) == pytest.approx(1.0)
-    assert small.hbm_time["moving"] == pytest.approx(small.hbm_utilization)
-    assert small.hbm_time["calls"] == pytest.approx(24.3e-6 / small.step_s, rel=0.01)
+    # The memory counts ticks of its own clock, which meets the peak to a few parts in a million.
+    assert small.hbm_time["moving"] == pytest.approx(small.hbm_utilization, rel=1e-4)
+    call_s = 1e-6 * machine("sn40l").call_us(program_load=False)
+    assert small.hbm_time["calls"] == pytest.approx(call_s / small.step_s, rel=0.01)
 
 
 def test_fused_is_faster_the_more_is_fused(small: Estimate) -> None:
@@ -99,14 +101,14 @@ def test_free_calls_save_what_calls_cost() -> None:
 
 def test_sockets_share_the_weights(small: Estimate) -> None:
     # Nine heads and three for keys and values: three sockets.
-    three = estimate(SMALL, context=512, sockets=3)
-    assert three.tokens_per_second > small.tokens_per_second
+    near, far = (estimate(SMALL, machine("sn40l", p2p__latency_ns=ns), context=512, sockets=3) for ns in (0, 6000))
     # A third of the weights and of the caches, each padded by itself.
-    assert three.hbm_bytes == pytest.approx(small.hbm_bytes / 3, rel=0.05)
-    slow = estimate(SMALL, machine("sn40l", p2p__latency_ns=6000), context=512, sockets=3)
-    assert slow.tokens_per_second < three.tokens_per_second
-    # Two sums over sockets in each of 30 layers wait 4.5 us longer, at most.
-    assert slow.step_s - three.step_s < 2 * 30 * 4.6e-6
+    assert near.hbm_bytes == far.hbm_bytes == pytest.approx(small.hbm_bytes / 3, rel=0.05)
+    # What each layer waits for beside its weights does not shrink, so that the gain is less than three.
+    assert small.step_s / 3 < near.step_s < small.step_s
+    # Two sums over sockets in each of 30 layers, each of two steps: so small a model had better stay on one socket.
+    assert near.step_s < far.step_s < near.step_s + 2 * 2 * 30 * 6.1e-6
+    assert far.step_s > small.step_s
 
 
 def test_int8_halves_the_weights(small: Estimate) -> None:

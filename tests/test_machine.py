@@ -131,7 +131,8 @@ def test_sn40l_can_ask_for_what_its_hbm_can_give() -> None:
 
 
 def test_call_costs_what_one_call_per_layer_exposes_beyond_looping() -> None:
-    assert machine().call_us(program_load=False) == pytest.approx(37 - 12.7)
+    # 30 to 45 us are exposed per layer with a call for each (derived); looped, about 12.7.
+    assert 30 - 12.7 <= machine().call_us(program_load=False) <= 45 - 12.7
     hardware = machine(call__ordering="hardware")
     assert 1 <= hardware.call_us(program_load=False) <= 2
     assert hardware.call_us(program_load=True) == pytest.approx(
