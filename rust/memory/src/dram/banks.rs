@@ -1,5 +1,6 @@
 //! What the device is doing: open rows, and the earliest tick for each next command.
 
+use super::ahead::Ahead;
 use super::command::Kind;
 use super::config::Config;
 use super::layout::Layout;
@@ -23,9 +24,9 @@ pub struct Banks {
     pub act_ok: Each<u64>,
     pub pre_ok: Each<u64>,
     pub refpb_ok: Each<u64>,
-    /// Banks whose `act_ok`, or `pre_ok`, may not have come; asking clears those whose has.
-    act_late: u64,
-    pre_late: u64,
+    /// Banks whose `act_ok`, or `pre_ok`, had not come when last asked.
+    acts_ahead: Ahead,
+    pres_ahead: Ahead,
     /// By kind of the column command, as below.
     pub column_ok: Each<[u64; 2]>,
     pub group_act_ok: Each<u64>,
@@ -33,9 +34,11 @@ pub struct Banks {
     pub rank_column_ok: Each<[u64; 2]>,
     pub unit_act_ok: Each<u64>,
     pub unit_pre_ok: Each<u64>,
-    pub unit_preab_ok: Each<u64>,
-    pub unit_ref_ok: Each<u64>,
-    pub unit_refpb_ok: Each<u64>,
+    /// As refreshes leave them; what rows and columns add is worked out when asked.
+    unit_preab_ok: Each<u64>,
+    unit_refpb_ok: Each<u64>,
+    /// The latest of `unit_pre_ok`.
+    pub pre_floor: u64,
     /// The last four activates of each unit, a ring; with 0 for "never" ticks begin past the window.
     pub acts: Each<[u64; 4]>,
     pub act_turn: Each<u8>,
@@ -57,8 +60,8 @@ impl Banks {
             act_ok: zero,
             pre_ok: zero,
             refpb_ok: zero,
-            act_late: 0,
-            pre_late: 0,
+            acts_ahead: Ahead::default(),
+            pres_ahead: Ahead::default(),
             column_ok: [[0; 2]; MOST_BANKS],
             group_act_ok: zero,
             group_column_ok: [[0; 2]; MOST_BANKS],
@@ -66,8 +69,8 @@ impl Banks {
             unit_act_ok: zero,
             unit_pre_ok: zero,
             unit_preab_ok: zero,
-            unit_ref_ok: zero,
             unit_refpb_ok: zero,
+            pre_floor: 0,
             acts: [[0; 4]; MOST_BANKS],
             act_turn: [0; MOST_BANKS],
             row_bus: 0,
@@ -95,27 +98,46 @@ impl Banks {
         self.pre_ok[bank % MOST_BANKS].max(self.unit_pre_ok[self.layout.of(bank).unit()])
     }
 
-    /// Those of `banks` whose own row cycle lets them open at `tick`, and when the next of the others may.
+    /// Those of `banks` whose own row cycle lets them open at `tick`, and a tick before which none of the others may.
     #[inline]
     pub fn may_activate(&mut self, tick: u64, banks: u64) -> (u64, u64) {
-        let next = settle(&mut self.act_late, &self.act_ok, tick, banks);
-        (banks & !self.act_late, next)
+        self.acts_ahead.pass(tick, &self.act_ok);
+        (banks & !self.acts_ahead.banks, self.acts_ahead.next)
     }
 
     /// The same for closing.
     #[inline]
     pub fn may_precharge(&mut self, tick: u64, banks: u64) -> (u64, u64) {
-        let next = settle(&mut self.pre_late, &self.pre_ok, tick, banks);
-        (banks & !self.pre_late, next)
+        self.pres_ahead.pass(tick, &self.pre_ok);
+        (banks & !self.pres_ahead.banks, self.pres_ahead.next)
+    }
+
+    fn latest(&self, unit: usize, times: &Each<u64>) -> u64 {
+        let mut banks = self.layout.unit_banks[unit % MOST_BANKS];
+        let mut latest = 0;
+        while banks != 0 {
+            latest = latest.max(times[banks.trailing_zeros() as usize]);
+            banks &= banks - 1;
+        }
+        latest
     }
 
     pub fn precharge_all_from(&self, unit: usize) -> u64 {
-        self.unit_preab_ok[unit].max(self.unit_pre_ok[unit])
+        self.unit_preab_ok[unit].max(self.unit_pre_ok[unit]).max(self.latest(unit, &self.pre_ok))
+    }
+
+    pub fn refresh_all_from(&self, unit: usize) -> u64 {
+        self.latest(unit, &self.refpb_ok)
+    }
+
+    /// When refreshes of single banks may follow what came in their unit.
+    fn refresh_bank_after(&self, unit: usize) -> u64 {
+        let last = self.acts[unit][(self.act_turn[unit] as usize + 3) % 4];
+        self.unit_refpb_ok[unit].max(if last == 0 { 0 } else { last + self.rules.act_refpb })
     }
 
     pub fn refresh_bank_from(&self, bank: usize) -> u64 {
-        let unit = self.layout.of(bank).unit();
-        self.refpb_ok[bank].max(self.unit_refpb_ok[unit])
+        self.refpb_ok[bank].max(self.refresh_bank_after(self.layout.of(bank).unit()))
     }
 
     /// The earliest any column command of `kind` can start in a pseudo channel, as far as its ranks go.
@@ -132,6 +154,7 @@ impl Banks {
         least
     }
 
+    #[inline(always)]
     fn hold_row_bus(&mut self, until: u64) {
         self.row_bus = until;
         if self.one_bus {
@@ -139,38 +162,44 @@ impl Banks {
         }
     }
 
+    // What has come so far lies before `tick`, so that later times need no comparison with earlier ones.
+    #[inline(always)]
     pub fn activate(&mut self, tick: u64, bank: usize, row: u32) {
         let bank = bank % MOST_BANKS;
         let rules = &self.rules;
         let place = self.layout.of(bank);
         let (group, unit) = (place.group(), place.unit());
         self.row[bank] = row;
-        self.act_late |= 1 << bank;
-        self.pre_late |= 1 << bank;
         self.open |= 1 << bank;
         self.act_ok[bank] = tick + rules.act_act_bank;
-        self.pre_ok[bank] = self.pre_ok[bank].max(tick + rules.act_pre);
+        self.pre_ok[bank] = tick + rules.act_pre;
         self.column_ok[bank] = rules.act_column.map(|ticks| tick + ticks);
         self.refpb_ok[bank] = tick + rules.act_ref;
-        self.group_act_ok[group] = self.group_act_ok[group].max(tick + rules.act_act_l);
+        self.group_act_ok[group] = tick + rules.act_act_l;
         let turn = self.act_turn[unit] as usize % 4;
         self.acts[unit][turn] = tick;
         self.act_turn[unit] = ((turn + 1) % 4) as u8;
         let fourth_last = self.acts[unit][(turn + 1) % 4];
         let window = if fourth_last == 0 { 0 } else { fourth_last + rules.act_window };
-        self.unit_act_ok[unit] = self.unit_act_ok[unit].max(tick + rules.act_act_s).max(window);
-        self.unit_preab_ok[unit] = self.unit_preab_ok[unit].max(tick + rules.act_pre);
-        self.unit_ref_ok[unit] = self.unit_ref_ok[unit].max(tick + rules.act_ref);
-        self.unit_refpb_ok[unit] = self.unit_refpb_ok[unit].max(tick + rules.act_refpb);
-        self.hold_row_bus(tick + rules.act_ticks);
+        self.unit_act_ok[unit] = window.max(tick + rules.act_act_s);
+        self.pres_ahead.add(bank, tick + rules.act_pre);
+        self.hold_row_bus(tick + self.rules.act_ticks);
     }
 
+    #[inline(always)]
     pub fn precharge(&mut self, tick: u64, bank: usize) {
         let bank = bank % MOST_BANKS;
         self.close(tick, bank);
-        let unit = self.layout.of(bank).unit();
-        self.unit_pre_ok[unit] = self.unit_pre_ok[unit].max(tick + self.rules.pre_pre);
+        self.part_closings(tick, self.layout.of(bank).unit());
         self.hold_row_bus(tick + self.rules.pre_ticks);
+    }
+
+    #[inline]
+    fn part_closings(&mut self, tick: u64, unit: usize) {
+        if self.rules.pre_pre > 0 {
+            self.unit_pre_ok[unit] = tick + self.rules.pre_pre;
+            self.pre_floor = self.unit_pre_ok[unit];
+        }
     }
 
     pub fn precharge_all(&mut self, tick: u64, unit: usize) {
@@ -180,20 +209,18 @@ impl Banks {
             banks &= banks - 1;
         }
         self.unit_act_ok[unit] = self.unit_act_ok[unit].max(tick + self.rules.pre_act);
-        self.unit_ref_ok[unit] = self.unit_ref_ok[unit].max(tick + self.rules.pre_ref);
-        self.unit_pre_ok[unit] = self.unit_pre_ok[unit].max(tick + self.rules.pre_pre);
+        self.part_closings(tick, unit);
         self.hold_row_bus(tick + self.rules.pre_ticks);
     }
 
     /// The bank's row closes by a precharge that starts at `tick`.
+    #[inline(always)]
     fn close(&mut self, tick: u64, bank: usize) {
-        let unit = self.layout.of(bank).unit();
-        self.act_late |= 1 << bank;
         self.row[bank] = CLOSED;
         self.open &= !(1 << bank);
         self.act_ok[bank] = self.act_ok[bank].max(tick + self.rules.pre_act);
         self.refpb_ok[bank] = self.refpb_ok[bank].max(tick + self.rules.pre_ref);
-        self.unit_ref_ok[unit] = self.unit_ref_ok[unit].max(tick + self.rules.pre_ref);
+        self.acts_ahead.add(bank, self.act_ok[bank]);
     }
 
     /// A read or write; with `close` its bank precharges itself as soon as it may.
@@ -211,11 +238,9 @@ impl Banks {
                 raise(&mut self.rank_column_ok[other % MOST_BANKS], tick, rules.column_r[k]);
             }
         }
-        let unit = place.unit();
-        self.pre_late |= 1 << bank;
-        let pre = tick + rules.column_pre[k];
-        self.pre_ok[bank] = self.pre_ok[bank].max(pre);
-        self.unit_preab_ok[unit] = self.unit_preab_ok[unit].max(pre);
+        let pre = self.pre_ok[bank].max(tick + rules.column_pre[k]);
+        self.pre_ok[bank] = pre;
+        self.pres_ahead.add(bank, pre);
         self.column_bus = tick + rules.column_ticks;
         if self.one_bus {
             self.row_bus = self.column_bus;
@@ -233,8 +258,8 @@ impl Banks {
 
     pub fn refresh_bank(&mut self, tick: u64, bank: usize) {
         let unit = self.layout.of(bank).unit();
-        self.act_late |= 1 << bank;
         self.act_ok[bank] = self.act_ok[bank].max(tick + self.rules.refpb_act);
+        self.acts_ahead.add(bank, self.act_ok[bank]);
         self.unit_act_ok[unit] = self.unit_act_ok[unit].max(tick + self.rules.refpb_act_other);
         self.unit_refpb_ok[unit] = self.unit_refpb_ok[unit].max(tick + self.rules.refpb_refpb);
         self.hold_row_bus(tick + self.rules.ref_ticks);
@@ -255,14 +280,13 @@ impl Banks {
             &self.unit_act_ok[..units],
             &self.unit_pre_ok[..units],
             &self.unit_preab_ok[..units],
-            &self.unit_ref_ok[..units],
-            &self.unit_refpb_ok[..units],
             &[self.row_bus, self.column_bus],
         ];
         out.extend(times.iter().flat_map(|times| times.iter().map(|time| time.saturating_sub(now))));
         out.push(self.open);
         out.extend(self.row[..banks].iter().map(|&open| if open == CLOSED { 0 } else { relative_row(open, row) }));
         for unit in 0..units {
+            out.push(self.refresh_bank_after(unit).saturating_sub(now));
             let turn = self.act_turn[unit] as usize;
             let window = |at: usize| self.acts[unit][(turn + at) % 4] + self.rules.act_window;
             out.extend((0..4).map(|at| window(at).saturating_sub(now)));
@@ -279,7 +303,6 @@ impl Banks {
             &mut self.unit_act_ok,
             &mut self.unit_pre_ok,
             &mut self.unit_preab_ok,
-            &mut self.unit_ref_ok,
             &mut self.unit_refpb_ok,
         ];
         let pairs = [&mut self.column_ok, &mut self.group_column_ok, &mut self.rank_column_ok];
@@ -289,6 +312,9 @@ impl Banks {
         }
         self.row_bus += ticks;
         self.column_bus += ticks;
+        self.pre_floor += ticks;
+        self.acts_ahead.shift(ticks);
+        self.pres_ahead.shift(ticks);
         for row in self.row.iter_mut().filter(|row| **row != CLOSED) {
             *row = row.wrapping_add(rows);
         }
@@ -299,22 +325,6 @@ impl Banks {
 #[inline]
 fn raise(ok: &mut [u64; 2], tick: u64, ticks: [u64; 2]) {
     *ok = [ok[0].max(tick + ticks[0]), ok[1].max(tick + ticks[1])];
-}
-
-/// Takes from `late` those of `banks` whose time has come, and returns the earliest time of those left.
-#[inline]
-fn settle(late: &mut u64, ok: &Each<u64>, tick: u64, banks: u64) -> u64 {
-    let (mut set, mut next) = (*late & banks, u64::MAX);
-    while set != 0 {
-        let bank = set.trailing_zeros() as usize;
-        set &= set - 1;
-        if ok[bank] <= tick {
-            *late &= !(1 << bank);
-        } else {
-            next = next.min(ok[bank]);
-        }
-    }
-    next
 }
 
 /// Never 0, which stands for a closed bank.

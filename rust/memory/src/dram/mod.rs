@@ -3,6 +3,7 @@
 //! `config` describes it, `map` says where an address lies, `timing` and `banks` when a command may follow another,
 //! `controller` which command goes out next, `replay` moves traffic through all of it.
 
+mod ahead;
 pub mod banks;
 pub mod channel;
 pub mod command;

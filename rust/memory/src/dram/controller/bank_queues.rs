@@ -237,7 +237,7 @@ impl BankQueues {
         let Some(&order) = self.orders.front() else { return false };
         let banks = &self.device.banks;
         let (scope, from) = match order {
-            Order::Unit(unit) => (banks.layout.unit_banks[unit], banks.unit_ref_ok[unit]),
+            Order::Unit(unit) => (banks.layout.unit_banks[unit], banks.refresh_all_from(unit)),
             Order::Bank(bank) => (1 << bank, banks.refresh_bank_from(bank)),
         };
         self.barred = scope;

@@ -79,11 +79,13 @@ impl Device {
         self.trace.iter_mut().for_each(|trace| trace.push(issued));
     }
 
+    #[inline(always)]
     pub fn activate(&mut self, tick: u64, bank: usize, row: u32) {
         self.record(tick, Command::Activate, bank, row, None);
         self.banks.activate(tick, bank, row);
     }
 
+    #[inline(always)]
     pub fn precharge(&mut self, tick: u64, bank: usize) {
         self.record(tick, Command::Precharge, bank, CLOSED, None);
         self.banks.precharge(tick, bank);

@@ -192,6 +192,7 @@ impl Queue {
     }
 
     /// Takes the oldest request of a closed bank, which must have one, and its tick of acceptance.
+    #[inline(always)]
     pub fn take_other(&mut self, bank: usize) -> (Burst, u64) {
         let bank = bank % MOST_BANKS;
         let at = self.other_lists[bank].head;
@@ -210,6 +211,7 @@ impl Queue {
         }
     }
 
+    #[inline]
     fn set_others(&mut self, bank: usize, list: List) {
         self.other_lists[bank] = list;
         self.others &= !(1 << bank);
@@ -236,8 +238,13 @@ impl Queue {
         if self.others >> bank & 1 == 0 {
             return;
         }
-        if self.entries(bank).any(|slot| slot.burst.row == row) {
-            self.part(bank, row);
+        let mut at = self.other_lists[bank].head;
+        while let Some(slot) = self.slots.get(at as usize) {
+            if slot.burst.row == row {
+                self.part(bank, row);
+                break;
+            }
+            at = slot.next;
         }
         self.update_closer(bank);
     }
@@ -260,9 +267,13 @@ impl Queue {
     pub fn closed(&mut self, bank: usize) {
         let bank = bank % MOST_BANKS;
         self.closers &= !(1 << bank);
-        if self.hits >> bank & 1 == 0 {
-            return;
+        if self.hits >> bank & 1 == 1 {
+            self.join(bank);
         }
+    }
+
+    /// Puts the hits of a bank among its others.
+    fn join(&mut self, bank: usize) {
         let (mut hit, mut other) = (self.hit_lists[bank].head, self.other_lists[bank].head);
         let mut all = List { head: NONE, tail: NONE };
         while hit != NONE || other != NONE {

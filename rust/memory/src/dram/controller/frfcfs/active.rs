@@ -2,6 +2,7 @@
 
 use super::super::burst::{Burst, Origin};
 use super::choice::{Choice, NOBODY};
+use crate::dram::ahead::Ahead;
 use crate::dram::banks::{Banks, MOST_BANKS};
 use crate::dram::command::Kind;
 
@@ -13,6 +14,9 @@ pub struct Active {
     /// Older first; of the same age, the one opened first; then the bank.
     rank: [u64; MOST_BANKS],
     pub opened: [u64; MOST_BANKS],
+    /// When their columns may be read or written, as far as the bank goes, and those that wait for that.
+    from: [u64; MOST_BANKS],
+    ahead: Ahead,
 }
 
 impl Active {
@@ -23,33 +27,30 @@ impl Active {
             burst: [Burst::default(); MOST_BANKS],
             rank: [0; MOST_BANKS],
             opened: [0; MOST_BANKS],
+            from: [0; MOST_BANKS],
+            ahead: Ahead::default(),
         }
     }
 
-    /// The row of `burst`, which came at `arrival`, is opened at `tick`.
-    pub fn add(&mut self, tick: u64, kind: Kind, burst: Burst, arrival: u64) {
+    /// The row of `burst`, which came at `arrival`, is opened at `tick` and can be used at `from`.
+    #[inline]
+    pub fn add(&mut self, tick: u64, kind: Kind, burst: Burst, arrival: u64, from: u64) {
         let bank = burst.bank as usize % MOST_BANKS;
         self.banks |= 1 << bank;
         self.kind[bank] = kind;
         self.burst[bank] = burst;
         self.rank[bank] = arrival << 20 | (tick - arrival).min((1 << 14) - 1) << 6 | bank as u64;
         self.opened[bank] = tick;
+        self.from[bank] = from;
+        self.ahead.add(bank, from);
     }
 
     /// The oldest that is ready.
     #[inline]
-    pub fn choose(&self, tick: u64, banks: &Banks) -> Choice {
-        let (mut choice, mut open, mut set) = (NOBODY, 0, self.banks);
-        while set != 0 {
-            let bank = set.trailing_zeros() as usize;
-            set &= set - 1;
-            let from = banks.column_ok[bank][self.kind[bank] as usize];
-            if from <= tick {
-                open |= 1 << bank;
-            } else {
-                choice.next = choice.next.min(from);
-            }
-        }
+    pub fn choose(&mut self, tick: u64, banks: &Banks) -> Choice {
+        self.ahead.pass(tick, &self.from);
+        let mut choice = Choice { next: self.ahead.next, ..NOBODY };
+        let open = self.banks & !self.ahead.banks;
         choice.pick(tick, open, &self.rank, |bank| banks.column_from(self.kind[bank % MOST_BANKS], bank));
         choice
     }
@@ -73,9 +74,11 @@ impl Active {
     }
 
     pub fn shift(&mut self, by: &Origin) {
+        self.ahead.shift(by.tick);
         for bank in self.each() {
             self.rank[bank] += by.tick << 20;
             self.opened[bank] += by.tick;
+            self.from[bank] += by.tick;
             self.burst[bank].shift(by);
         }
     }

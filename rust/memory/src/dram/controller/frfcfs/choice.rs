@@ -46,29 +46,4 @@ impl Choice {
             self.rank = rank[bank];
         }
     }
-
-    /// The same of banks that can all go, but for what `from` says of the oldest of them.
-    #[inline(always)]
-    pub fn pick_ready(&mut self, tick: u64, banks: u64, rank: &[u64; MOST_BANKS], from: impl Fn(usize) -> u64) {
-        let mut left = banks;
-        while left != 0 {
-            let (mut set, mut least) = (left, NEVER);
-            while set != 0 {
-                least = least.min(rank[set.trailing_zeros() as usize]);
-                set &= set - 1;
-            }
-            let bank = least as usize % MOST_BANKS;
-            let from = from(bank);
-            left &= !(1 << bank);
-            if from > tick {
-                self.next = self.next.min(from);
-                continue;
-            }
-            if left != 0 || self.found() {
-                self.next = tick + 1;
-            }
-            self.rank = self.rank.min(least);
-            return;
-        }
-    }
 }

@@ -22,6 +22,7 @@ impl Frfcfs {
         choice.found()
     }
 
+    #[inline(always)]
     fn send_active(&mut self, tick: u64, bank: usize) {
         let bank = bank % MOST_BANKS;
         self.active.banks &= !(1 << bank);

@@ -180,24 +180,56 @@ impl Frfcfs {
         }
     }
 
-    /// Column commands on a bus of their own.
+    /// A row and a column bus, no refresh owed and no change between reads and writes due.
     #[inline]
+    fn tick_two_buses(&mut self, tick: u64) {
+        let columns_from = self.active_next.min(self.hit_next).max(self.column_floor);
+        if tick >= columns_from && self.is_rising(tick) && !self.try_active(tick) && tick >= self.hit_next {
+            self.try_hit(tick);
+        }
+        if self.turns {
+            self.set_mode(tick);
+        }
+        if tick >= self.row_next && tick >= self.device.banks.row_bus {
+            self.try_row(tick);
+        }
+        let after = tick + 1;
+        let columns_from = self.active_next.min(self.hit_next).max(self.column_floor).max(after);
+        let rows_from = self.row_next.max(self.device.banks.row_bus).max(after);
+        let turns_from = if self.turns { after } else { self.refresh_next };
+        self.due = self.to_rising(columns_from).min(rows_from).min(turns_from);
+    }
+
+    #[inline]
+    fn try_hit(&mut self, tick: u64) {
+        let hit = self.choose_hit(tick);
+        self.hit_next = hit.next;
+        if hit.found() {
+            self.hit_next = tick + 1;
+            self.take_hit(tick, hit.bank());
+        }
+    }
+
+    #[inline]
+    fn try_row(&mut self, tick: u64) {
+        let row = self.choose_row(tick);
+        self.row_next = row.next;
+        if row.found() {
+            self.send_row(tick, row);
+        }
+    }
+
+    /// Column commands on a bus of their own.
     fn tick_column_bus(&mut self, tick: u64) {
         if tick < self.device.banks.column_bus || self.try_active(tick) || !self.orders.is_empty() {
             return;
         }
         self.set_mode(tick);
         if tick >= self.hit_next {
-            let hit = self.choose_hit(tick);
-            self.hit_next = hit.next;
-            if hit.found() {
-                self.hit_next = tick + 1;
-                self.take_hit(tick, hit.bank());
-            }
+            self.try_hit(tick);
         }
     }
 
-    #[inline]
     fn tick_row_bus(&mut self, tick: u64) {
         if !self.orders.is_empty() {
             self.try_order(tick);
@@ -207,11 +239,7 @@ impl Frfcfs {
         if tick < self.row_next || tick < self.device.banks.row_bus {
             return;
         }
-        let row = self.choose_row(tick);
-        self.row_next = row.next;
-        if row.found() {
-            self.send_row(tick, row);
-        }
+        self.try_row(tick);
     }
 }
 
@@ -286,15 +314,19 @@ impl Schedule for Frfcfs {
         let (hits, others, closers) = (queue.hits, queue.others, queue.closers);
         queue.push(burst, tick, self.device.banks.row[bank]);
         if queue.hits != hits {
-            let from = self.device.banks.column_from(kind, bank);
-            self.hit_next = self.hit_next.min(self.to_rising(from.max(tick + 1)));
-            self.due = self.due.min(self.hit_next);
+            if self.hit_next > tick + 1 {
+                let from = self.device.banks.column_from(kind, bank);
+                self.hit_next = self.hit_next.min(self.to_rising(from.max(tick + 1)));
+            }
+            self.due = self.due.min(self.to_rising(self.hit_next.max(self.column_floor).max(tick + 1)));
         } else if queue.closers != closers || queue.others != others {
-            let banks = &self.device.banks;
-            let closed = banks.open >> bank & 1 == 0;
-            let from = if closed { banks.activate_from(bank) } else { banks.precharge_from(bank) };
-            self.row_next = self.row_next.min(from.max(tick + 1));
-            self.due = self.due.min(self.row_next);
+            if self.row_next > tick + 1 {
+                let banks = &self.device.banks;
+                let closed = banks.open >> bank & 1 == 0;
+                let from = if closed { banks.activate_from(bank) } else { banks.precharge_from(bank) };
+                self.row_next = self.row_next.min(from.max(tick + 1));
+            }
+            self.due = self.due.min(self.row_next.max(self.device.banks.row_bus).max(tick + 1));
         }
         self.weigh();
         if self.turns && self.orders.is_empty() {
@@ -314,6 +346,9 @@ impl Schedule for Frfcfs {
         self.clock = tick;
         if tick >= self.refresh_next {
             self.owe(tick);
+        }
+        if !self.one_bus && !self.turns && self.orders.is_empty() {
+            return self.tick_two_buses(tick);
         }
         if self.one_bus {
             self.tick_one_bus(tick);

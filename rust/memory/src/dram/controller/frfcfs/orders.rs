@@ -20,7 +20,7 @@ impl Frfcfs {
         let from = match (open, bank) {
             (true, None) => banks.precharge_all_from(unit),
             (true, Some(bank)) => banks.precharge_from(bank),
-            (false, None) => self.to_rising(banks.unit_ref_ok[unit].max(banks.row_bus)),
+            (false, None) => self.to_rising(banks.refresh_all_from(unit).max(banks.row_bus)),
             (false, Some(bank)) => self.to_rising(banks.refresh_bank_from(bank).max(banks.row_bus)),
         };
         let from = from.max(banks.row_bus);

@@ -1,7 +1,7 @@
 //! Which row opens or closes.
 
-use super::Frfcfs;
 use super::choice::{Choice, NOBODY};
+use super::{Frfcfs, NEVER};
 use crate::dram::banks::MOST_BANKS;
 
 /// The latest row command on a rising edge, for what may follow on the falling edge that ends it.
@@ -15,45 +15,69 @@ pub struct Rising {
 
 impl Frfcfs {
     /// The oldest ready activate or precharge that the queue whose turn it is asks for; the row bus is free.
-    #[inline]
+    #[inline(always)]
     pub(super) fn choose_row(&mut self, tick: u64) -> Choice {
         let rising = self.is_rising(tick);
         let after = self.to_rising(tick + 1);
         let Frfcfs { queues, device, active, writing, rising: last, half_ticks, .. } = self;
         let (queue, banks) = (&queues[usize::from(*writing)], &mut device.banks);
-        let mut choice = NOBODY;
+        let mut next = NEVER;
         let mut openers = queue.others & !banks.open;
-        let mut closers = queue.closers & !active.banks;
-        for unit in 0..banks.layout.units {
-            let scope = banks.layout.unit_banks[unit % MOST_BANKS];
-            let least = banks.unit_act_ok[unit % MOST_BANKS];
-            if openers & scope != 0 && (least > tick || !rising) {
-                let least = if *half_ticks { least | 1 } else { least };
-                choice.next = choice.next.min(least.max(after));
-                openers &= !scope;
-            }
-            let least = banks.unit_pre_ok[unit % MOST_BANKS];
-            if closers & scope != 0 && least > tick {
-                choice.next = choice.next.min(least);
-                closers &= !scope;
-            }
-        }
         if openers != 0 {
-            let (ready, next) = banks.may_activate(tick, openers);
-            choice.next = choice.next.min(next);
-            choice.pick_ready(tick, ready, &queue.other_rank, |bank| banks.group_act_ok[banks.layout.of(bank).group()]);
+            for unit in 0..banks.layout.units {
+                let scope = banks.layout.unit_banks[unit % MOST_BANKS];
+                let least = banks.unit_act_ok[unit % MOST_BANKS];
+                if openers & scope != 0 && (least > tick || !rising) {
+                    let least = if *half_ticks { least | 1 } else { least };
+                    next = next.min(least.max(after));
+                    openers &= !scope;
+                }
+            }
+            let (ready, later) = banks.may_activate(tick, openers);
+            next = next.min(if ready == openers { NEVER } else { later });
+            openers = ready;
+        }
+        let mut closers = queue.closers & !active.banks;
+        if banks.pre_floor > tick {
+            for unit in 0..banks.layout.units {
+                let least = banks.unit_pre_ok[unit % MOST_BANKS];
+                if least > tick {
+                    next = next.min(least);
+                    closers &= !banks.layout.unit_banks[unit % MOST_BANKS];
+                }
+            }
         }
         if closers != 0 {
-            let (ready, next) = banks.may_precharge(tick, closers);
-            choice.next = choice.next.min(next);
-            choice.pick_ready(tick, ready, &queue.other_rank, |bank| {
-                let pc = banks.layout.of(bank).pseudo_channel();
-                if rising || last.may_close(tick, pc, bank) { tick } else { tick + 1 }
-            });
+            let (ready, later) = banks.may_precharge(tick, closers);
+            next = next.min(if ready == closers { NEVER } else { later });
+            closers = ready;
         }
-        choice
+        let mut left = openers | closers;
+        while left != 0 {
+            let (mut set, mut least) = (left, NEVER);
+            while set != 0 {
+                least = least.min(queue.other_rank[set.trailing_zeros() as usize]);
+                set &= set - 1;
+            }
+            let bank = least as usize % MOST_BANKS;
+            left &= !(1 << bank);
+            let place = banks.layout.of(bank);
+            let from = if openers >> bank & 1 == 1 {
+                banks.group_act_ok[place.group()]
+            } else if rising || last.may_close(tick, place.pseudo_channel(), bank) {
+                tick
+            } else {
+                tick + 1
+            };
+            if from <= tick {
+                return Choice { rank: least, next: if left == 0 { next } else { tick + 1 } };
+            }
+            next = next.min(from);
+        }
+        Choice { next, ..NOBODY }
     }
 
+    #[inline]
     pub(super) fn record_rising(&mut self, tick: u64, pseudo_channel: usize, bank: Option<usize>, ticks: u64) {
         if self.half_ticks && tick % 2 == 1 {
             let bank = bank.map(|bank| bank as u8);
@@ -62,6 +86,7 @@ impl Frfcfs {
     }
 
     /// Opens the row of the bank's oldest request, or closes what is open.
+    #[inline(always)]
     pub(super) fn send_row(&mut self, tick: u64, choice: Choice) {
         let (mode, bank) = (self.mode(), choice.bank());
         // Others as they stand, and what this command makes possible.
@@ -72,9 +97,9 @@ impl Frfcfs {
             self.weigh();
             self.device.activate(tick, bank, burst.row);
             self.queues.iter_mut().for_each(|queue| queue.opened(bank, burst.row));
-            self.active.add(tick, mode, burst, arrival);
-            let [read, write] = self.device.banks.column_ok[bank];
-            self.expect_columns(read.min(write));
+            let columns = self.device.banks.column_ok[bank];
+            self.active.add(tick, mode, burst, arrival, columns[mode as usize]);
+            self.expect_columns(columns[0].min(columns[1]));
             self.record_rising(tick, pc, Some(bank), self.device.banks.rules.act_ticks);
         } else {
             self.device.precharge(tick, bank);
