@@ -254,18 +254,20 @@ impl Statistics {
         let gap = start.saturating_sub(bus.end);
         self.busy_ticks += end.saturating_sub(start.max(bus.end));
         if gap > 0 {
-            let bus = *bus;
-            let idle = Self::charge(bus, tick, gap, kind, opening, reopen);
-            self.idle = self.idle.plus(idle);
-            if let Some(gaps) = &mut self.gaps {
-                let gaps = &mut gaps[pseudo_channel % 4];
-                while gaps.front().is_some_and(|gap| gap.end < tick) {
-                    gaps.pop_front();
+            match &mut self.gaps {
+                None => Self::charge(&mut self.idle, bus, tick, gap, kind, opening, reopen),
+                Some(gaps) => {
+                    let mut idle = Idle::default();
+                    Self::charge(&mut idle, bus, tick, gap, kind, opening, reopen);
+                    self.idle = self.idle.plus(idle);
+                    let gaps = &mut gaps[pseudo_channel % 4];
+                    while gaps.front().is_some_and(|gap| gap.end < tick) {
+                        gaps.pop_front();
+                    }
+                    gaps.push_back(Gap { end: start, idle });
                 }
-                gaps.push_back(Gap { end: start, idle });
             }
         }
-        let bus = &mut self.buses[pseudo_channel % 4];
         bus.end = bus.end.max(end);
         bus.used = true;
         bus.last = kind as u8;
@@ -276,31 +278,31 @@ impl Statistics {
         self.end = self.end.max(end);
     }
 
-    /// The causes of the `gap` before the data of a burst: first the time without requests, then that of a refresh, the
-    /// rest is what held up this burst.
-    #[inline(never)]
-    fn charge(bus: Bus, tick: u64, gap: u64, kind: Kind, opening: Opening, reopen: u64) -> Idle {
-        let window = (tick.saturating_sub(gap), tick);
+    /// Adds the causes of the `gap` before the data of a burst to `idle`: first the time without requests, then that of
+    /// a refresh, the rest is what held up this burst.
+    #[inline]
+    fn charge(idle: &mut Idle, bus: &Bus, tick: u64, gap: u64, kind: Kind, opening: Opening, reopen: u64) {
+        let from = tick.saturating_sub(gap);
         let mut rest = gap;
         let mut charge = |cause: &mut u64, ticks: u64| {
             let ticks = ticks.min(rest);
             *cause += ticks;
             rest -= ticks;
         };
-        let mut idle = Idle::default();
         // Before the first tick there is only time to fill: the way from command to data.
-        let empty = overlap(window, bus.empty) + (gap - (window.1 - window.0));
-        charge(&mut idle.no_request, empty);
-        charge(&mut idle.refresh, overlap(window, bus.refresh));
+        if bus.empty.1 > from || gap > tick {
+            charge(&mut idle.no_request, overlap((from, tick), bus.empty) + (gap - (tick - from)));
+        }
+        if bus.refresh.1 > from {
+            charge(&mut idle.refresh, overlap((from, tick), bus.refresh));
+        }
         if let Opening::At(opened) = opening {
             charge(&mut idle.row_miss, tick - opened + reopen);
-            charge(&mut idle.bank_conflict, u64::MAX);
-        } else if bus.last != kind as u8 {
-            charge(&mut idle.turnaround, u64::MAX);
-        } else {
-            charge(&mut idle.bank_conflict, u64::MAX);
         }
-        idle
+        match opening {
+            Opening::Hit if bus.last != kind as u8 => idle.turnaround += rest,
+            _ => idle.bank_conflict += rest,
+        }
     }
 
     /// Keeps what `usage` needs.
@@ -327,8 +329,7 @@ impl Statistics {
                 if bus.queued == 0 {
                     idle.no_request += gap;
                 } else {
-                    let waiting = Self::charge(*bus, tick, gap, Kind::Read, Opening::At(0), 0);
-                    *idle = idle.plus(waiting);
+                    Self::charge(idle, bus, tick, gap, Kind::Read, Opening::At(0), 0);
                 }
                 continue;
             }
