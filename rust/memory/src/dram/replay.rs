@@ -454,29 +454,39 @@ impl<'a, S: Schedule> Run<'a, S> {
             && !self.options.times
     }
 
-    /// The same as `step` if `is_plain`, without staging. Returns false when all is done.
-    #[inline]
-    pub fn step_plain(&mut self) -> Result<bool, DramError> {
-        let controller = &mut self.lanes[0].controller;
-        let tick = self.tick;
+    /// The same as so many times `step` if `is_plain`, without staging; returns early where `pause` bursts have been cut.
+    /// Returns false when all is done.
+    pub fn steps_plain(&mut self, steps: usize, pause: u64) -> Result<bool, DramError> {
         let kind = self.cutter.kind();
-        for _ in 0..OFFERS {
-            if !controller.has_room(kind) {
+        for _ in 0..steps {
+            let Some(Lane { controller, .. }) = self.lanes.first_mut() else { return Ok(false) };
+            let tick = self.tick;
+            let mut offers = OFFERS;
+            while offers > 0 && controller.has_room(kind) {
+                let small = self.cutter.cut_small();
+                let Some(mut burst) = (match small {
+                    None => self.cutter.cut()?.map(|piece| piece.burst),
+                    small => small,
+                }) else {
+                    break;
+                };
+                burst.since = tick - S::LAG;
+                self.cut += 1;
+                controller.offer(tick - S::LAG, kind, burst);
+                offers -= 1;
+            }
+            if controller.next() <= tick {
+                controller.tick(tick);
+            }
+            let more = controller.has_room(kind) && !self.cutter.is_empty();
+            self.tick = if more { tick + 1 } else { controller.next().max(tick + 1) };
+            let sent = controller.device().statistics.bursts[kind as usize];
+            if (sent >= self.mark || self.cutter.is_empty()) && !self.pass_mark(sent) {
+                return Ok(false);
+            }
+            if self.cut >= pause {
                 break;
             }
-            let Some(Piece { mut burst, .. }) = self.cutter.cut()? else { break };
-            burst.since = tick - S::LAG;
-            self.cut += 1;
-            controller.offer(tick - S::LAG, kind, burst);
-        }
-        if controller.next() <= tick {
-            controller.tick(tick);
-        }
-        let more = controller.has_room(kind) && !self.cutter.is_empty();
-        self.tick = if more { tick + 1 } else { controller.next().max(tick + 1) };
-        let sent = controller.device().statistics.bursts[kind as usize];
-        if sent >= self.mark || self.cutter.is_empty() {
-            return Ok(self.pass_mark(sent));
         }
         Ok(true)
     }
@@ -504,9 +514,15 @@ impl<'a, S: Schedule> Run<'a, S> {
         }
         let plain = self.is_plain();
         loop {
-            for _ in 0..self.patience() {
-                if !(if plain { self.step_plain()? } else { self.step()? }) {
+            if plain {
+                if !self.steps_plain(self.patience(), u64::MAX)? {
                     return Ok(self.finish());
+                }
+            } else {
+                for _ in 0..self.patience() {
+                    if !self.step()? {
+                        return Ok(self.finish());
+                    }
                 }
             }
             if stop() {

@@ -259,7 +259,7 @@ pub(super) fn play<S: Schedule>(
             let plain = run.is_plain();
             loop {
                 for _ in 0..run.patience() {
-                    if !(if plain { run.step_plain()? } else { run.step()? }) {
+                    if !(if plain { run.steps_plain(1, 0)? } else { run.step()? }) {
                         return Ok(run.finish());
                     }
                     skipper.look(&mut run);

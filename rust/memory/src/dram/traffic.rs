@@ -95,6 +95,9 @@ pub struct Cutter<'a> {
     capacity_bytes: u64,
     burst_bytes: u64,
     tick_fs: u64,
+    /// The bytes of each request if they fit into one burst, and above all addresses at which it lies in the device; or 0.
+    small_bytes: u64,
+    small_end: u64,
     requests: u64,
     /// The next request, and what of it is left.
     request: u64,
@@ -105,12 +108,19 @@ pub struct Cutter<'a> {
 impl<'a> Cutter<'a> {
     pub fn new(traffic: &Traffic<'a>, config: &'a Config, map: &'a AddressMap) -> Result<Self, DramError> {
         traffic.check()?;
+        let (capacity_bytes, burst_bytes) = (config.organisation.capacity_bytes(), config.organisation.burst_bytes());
+        let small_bytes = match traffic.bytes {
+            Each::All(bytes) if bytes <= burst_bytes => bytes,
+            _ => 0,
+        };
         Ok(Cutter {
+            small_bytes,
+            small_end: if small_bytes > 0 { (capacity_bytes + 1).saturating_sub(small_bytes) } else { 0 },
             traffic: *traffic,
             map,
             device: &config.name,
-            capacity_bytes: config.organisation.capacity_bytes(),
-            burst_bytes: config.organisation.burst_bytes(),
+            capacity_bytes,
+            burst_bytes,
             tick_fs: config.tick_fs(),
             requests: traffic.requests(),
             request: 0,
@@ -195,6 +205,24 @@ impl<'a> Cutter<'a> {
         let end = u128::from(address) + u128::from(bytes);
         let (device, capacity_bytes) = (self.device.to_owned(), self.capacity_bytes);
         DramError::Outside { device, request, address, end, capacity_bytes }
+    }
+
+    /// The next burst if it is a whole request that is known to lie in the device; its `since` is left at 0.
+    #[inline(always)]
+    pub fn cut_small(&mut self) -> Option<Burst> {
+        let id = self.request;
+        let address = match self.traffic.addresses {
+            Addresses::List(list) => *list.get(id as usize)?,
+            Addresses::Pattern { start, stride, .. } => start.saturating_add(stride.saturating_mul(id)),
+        };
+        let fits = (address & (self.burst_bytes - 1)) + self.small_bytes <= self.burst_bytes;
+        if address >= self.small_end || !fits || id == self.requests || self.address != self.end {
+            return None;
+        }
+        self.request = id + 1;
+        let (_, local) = self.map.channel(address);
+        let (bank, row) = self.map.bank_row(local);
+        Some(Burst { id, address: local, row, bank: bank as u8, bytes: self.small_bytes as u16, since: 0 })
     }
 
     /// The next burst; its `since` is left at 0.
