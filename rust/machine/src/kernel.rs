@@ -1,7 +1,7 @@
 //! A mapped kernel: its units and streams, what each unit computes, and the same computation as blocked kernels.
 
 use crate::error::MachineError;
-use crate::plan::{PlanOp, TensorSpec};
+use crate::plan::{self, PlanOp, TensorSpec};
 use crate::tokens::TokenOp;
 use rdu_dataflow::{Program, Stream, Unit};
 use serde::Deserialize;
@@ -41,10 +41,8 @@ impl Kernel {
         if spec.operators.len() != spec.units.len() {
             return wrong(format!("{} units but {} operators", spec.units.len(), spec.operators.len()));
         }
-        for op in &spec.plan {
-            if let Some(tensor) = op.tensors().into_iter().find(|&tensor| tensor >= spec.tensors.len()) {
-                return wrong(format!("the plan names tensor {tensor} of {}", spec.tensors.len()));
-            }
+        if let Err(what) = plan::check(&spec.plan, &spec.tensors) {
+            return wrong(what);
         }
         let program = Program::new(spec.units, spec.streams)?;
         Ok(Kernel {

@@ -2,6 +2,7 @@
 
 mod blocked;
 mod boundary;
+mod check;
 mod linear;
 mod weigh;
 mod workspace;
@@ -13,6 +14,7 @@ use rdu_dataflow::Pattern;
 use serde::Deserialize;
 
 pub use blocked::run;
+pub use check::check;
 pub use workspace::Workspace;
 
 /// A tensor of `positions` rows; its values are rounded to `element` when it is made.
