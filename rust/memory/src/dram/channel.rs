@@ -382,9 +382,8 @@ impl Channel {
             });
             flights.settle(begin.id + walk.course.flights + 1, left);
         }
-        recall.taken += walk.course.taken;
         front.drop_reads(walk.course.taken);
-        walk.arrive(controller);
+        recall.arrive(walk, controller);
     }
 
     /// Leaves the course under way, if there is one: works out the part that has passed.
@@ -396,6 +395,7 @@ impl Channel {
         let told = &walk.course.answers[..walk.told];
         let told: Vec<u64> = told.iter().map(|(number, _)| walk.begin.id.wrapping_add(*number)).collect();
         recall.look_at = u64::MAX;
+        recall.catch_up(controller);
         self.work(self.now);
         let Channel { policy: Policy::Frfcfs(controller), front, recall: Some(recall), .. } = self else { return };
         recall.wait(front.taken);

@@ -13,7 +13,7 @@ use super::controller::{Origin, Schedule};
 use super::skip::hash;
 use super::statistics::Statistics;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bursts taken in a course, at most and at least; between them, the power of two that moves in an eighth of the time
 /// between two refreshes.
@@ -23,7 +23,7 @@ const SHORTEST: u64 = 64;
 /// take some at once.
 const LATE: u64 = 8;
 /// Courses kept at most; then all are forgotten.
-const KEPT: usize = 1024;
+const KEPT: usize = 4096;
 
 /// Where the front of the line stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Line {
 pub type Left = (u64, u64, Option<u64>);
 
 /// A stretch that was worked out once. Numbers and ticks count from where it began.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Course {
     key: Vec<u64>,
     begin: Origin,
@@ -50,8 +50,10 @@ pub struct Course {
     pub taken: u64,
     /// Flights that set out of the line in the course, wholly.
     pub flights: u64,
-    /// The state at the end; its books have what was counted on the way.
+    /// The state at the end, without books and flights.
     end: Frfcfs,
+    /// What was counted on the way.
+    books: Statistics,
     /// No refresh was near.
     calm: bool,
     pub left: Vec<Left>,
@@ -63,6 +65,8 @@ pub struct Course {
 #[derive(Clone, Debug)]
 pub struct Walk {
     pub course: Arc<Course>,
+    /// Its number.
+    id: u32,
     pub begin: Origin,
     /// Answers handed out.
     pub told: usize,
@@ -79,26 +83,68 @@ impl Walk {
         Some((self.begin.id.wrapping_add(number), self.begin.tick + tick))
     }
 
-    /// The controller at the end, from what it was at the beginning.
-    pub fn arrive(&self, from: &mut Frfcfs) {
-        let (course, begin) = (&self.course, &self.begin);
-        let by = Origin {
-            tick: begin.tick - course.begin.tick,
-            row: begin.row.wrapping_sub(course.begin.row),
-            address: begin.address.wrapping_sub(course.begin.address),
-            id: begin.id - course.begin.id,
-        };
-        let mut end = course.end.clone();
+    /// How far it lies from where the course was worked out.
+    fn shift(&self) -> Origin {
+        let (course, begin) = (&self.course.begin, &self.begin);
+        Origin {
+            tick: begin.tick - course.tick,
+            row: begin.row.wrapping_sub(course.row),
+            address: begin.address.wrapping_sub(course.address),
+            id: begin.id - course.id,
+        }
+    }
+
+    /// Books the whole course. Of the controller's state only the calendar goes on.
+    fn book(&self, controller: &mut Frfcfs) {
+        controller.device_mut().statistics.add(&self.course.books);
+        if !self.course.calm {
+            controller.adopt_calendar(&self.course.end, self.shift().tick);
+        }
+    }
+
+    /// The controller at the end of the course, which has been booked, from what it was at some beginning.
+    fn arrive(&self, from: &mut Frfcfs) {
+        let by = self.shift();
+        let mut end = self.course.end.clone();
         end.shift(&by);
         let mut statistics = std::mem::take(&mut from.device_mut().statistics);
-        statistics.append(&course.end.device().statistics, by.tick);
+        statistics.stand(&self.course.books, by.tick);
         end.device_mut().statistics = statistics;
         end.device_mut().flights = from.device_mut().flights.take();
-        if course.calm {
-            end.adopt_calendar(from);
-        }
+        end.adopt_calendar(from, 0);
         end.adopt_writes(from);
         *from = end;
+    }
+}
+
+/// What is known: courses by number.
+#[derive(Debug, Default)]
+struct Courses {
+    all: Vec<Arc<Course>>,
+    /// By hash of their keys.
+    keyed: HashMap<u64, Vec<u32>>,
+    /// Which course follows which, given the calendar: everything else is known from the first.
+    next: HashMap<(u32, Vec<u64>), u32>,
+}
+
+impl Courses {
+    fn get(&self, id: u32) -> Option<Arc<Course>> {
+        self.all.get(id as usize).cloned()
+    }
+
+    fn find(&self, key: &[u64]) -> Option<u32> {
+        let alike = self.keyed.get(&hash(key))?;
+        alike.iter().copied().find(|&id| self.all.get(id as usize).is_some_and(|course| course.key == key))
+    }
+
+    fn keep(&mut self, course: Course) -> u32 {
+        if self.all.len() == KEPT {
+            *self = Courses::default();
+        }
+        let id = self.all.len() as u32;
+        self.keyed.entry(hash(&course.key)).or_default().push(id);
+        self.all.push(Arc::new(course));
+        id
     }
 }
 
@@ -112,15 +158,20 @@ struct Record {
     calm: bool,
     /// How often reads and writes had taken turns.
     turned: u64,
+    /// The course that ended where this began, and the calendar there.
+    after: Option<(u32, Vec<u64>)>,
 }
 
-/// The courses of a channel.
+/// The courses of a channel, and where it is on them.
 #[derive(Clone, Debug)]
 pub struct Recall {
-    courses: HashMap<u64, Vec<Arc<Course>>>,
-    kept: usize,
+    /// Channels that began as one share what they know.
+    courses: Arc<Mutex<Courses>>,
     record: Option<Record>,
     pub walk: Option<Walk>,
+    /// The course at whose end the controller should stand; its state is made only when somebody needs it. There is one
+    /// only while another course is under way.
+    behind: Option<Walk>,
     /// Bursts taken from the line at which it is worth a look, and those taken on courses so far.
     pub look_at: u64,
     pub taken: u64,
@@ -150,11 +201,12 @@ impl Recall {
             length,
             // It may end a little late: when the queue has been filled.
             needs: length + queue + 1,
-            reach: interval / 4,
-            courses: HashMap::new(),
-            kept: 0,
+            // A stream takes hardly longer than its data.
+            reach: length * rules.burst_ticks / buses * 3 / 2,
+            courses: Arc::default(),
             record: None,
             walk: None,
+            behind: None,
             look_at: length,
             taken: 0,
             span: span?,
@@ -181,6 +233,20 @@ impl Recall {
         self.look_at = taken + self.length;
     }
 
+    /// The course under way has been walked to its end.
+    pub fn arrive(&mut self, walk: Walk, controller: &mut Frfcfs) {
+        walk.book(controller);
+        self.taken += walk.course.taken;
+        self.behind = Some(walk);
+    }
+
+    /// Makes the controller's state what it should be.
+    pub fn catch_up(&mut self, controller: &mut Frfcfs) {
+        if let Some(behind) = self.behind.take() {
+            behind.arrive(controller);
+        }
+    }
+
     /// At `tick`, before which all was handled, `taken` bursts have left the line: ends what is being worked out, and
     /// begins a course where the line holds enough for one: one that is known, or one to be known.
     pub fn look(&mut self, controller: &mut Frfcfs, tick: u64, taken: u64, line: Option<Line>) {
@@ -191,37 +257,63 @@ impl Recall {
         }
         self.drop_record(controller);
         self.wait(taken);
-        let Some(line) = line.filter(|line| line.each > 0) else { return };
+        if let Some(line) = line {
+            self.begin(controller, tick, taken, line);
+        }
+        if self.walk.is_none() {
+            self.catch_up(controller);
+        }
+    }
+
+    fn begin(&mut self, controller: &mut Frfcfs, tick: u64, taken: u64, line: Line) {
         let late = line.address % self.length;
         self.look_at -= late;
         let reads = line.address..line.address + self.needs;
-        if late > LATE || !controller.parks_writes() || controller.awaits_write(&reads) {
+        if line.each == 0 || late > LATE || !controller.parks_writes() || controller.awaits_write(&reads) {
             return;
         }
         let spans = line.address / self.span.0;
         let row = (spans as u32).wrapping_mul(self.span.1);
         let begin = Origin { tick, row, address: spans * self.span.0, id: line.number };
-        let (key, calm) = self.key(controller, &begin, line);
-        let known = self.courses.get(&hash(&key)).and_then(|alike| alike.iter().find(|course| course.key == key));
-        match known {
-            Some(course) => self.walk = Some(Walk { course: Arc::clone(course), begin, told: 0 }),
-            None => {
-                let device = controller.device_mut();
-                let before = device.statistics.since(&Statistics::default());
-                if let Some(flights) = &mut device.flights {
-                    flights.log = Some(Vec::new());
-                }
-                let turned = controller.turned();
-                self.record = Some(Record { key, begin, taken, before, calm, turned });
-            }
+        let (calendar, calm) = self.calendar(controller, tick);
+        let courses = Arc::clone(&self.courses);
+        let mut courses = courses.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = self.behind.as_ref().map(|behind| (behind.id, calendar));
+        if let Some(&id) = after.as_ref().and_then(|after| courses.next.get(after)) {
+            self.walk = courses.get(id).map(|course| Walk { course, id, begin, told: 0 });
+            return;
         }
+        self.catch_up(controller);
+        let key = self.key(controller, &begin, line, calm);
+        let Some(id) = courses.find(&key) else {
+            let turned = controller.turned();
+            let device = controller.device_mut();
+            let before = device.statistics.since(&Statistics::default());
+            if let Some(flights) = &mut device.flights {
+                flights.log = Some(Vec::new());
+            }
+            self.record = Some(Record { key, begin, taken, before, calm, turned, after });
+            return;
+        };
+        if let Some(after) = after {
+            courses.next.insert(after, id);
+        }
+        self.walk = courses.get(id).map(|course| Walk { course, id, begin, told: 0 });
     }
 
-    /// All that decides what comes, and whether no refresh is near.
-    fn key(&self, controller: &Frfcfs, begin: &Origin, line: Line) -> (Vec<u64>, bool) {
+    /// When refreshes come next; and whether that is not soon, and does not matter.
+    fn calendar(&self, controller: &Frfcfs, tick: u64) -> (Vec<u64>, bool) {
+        let mut calendar = Vec::new();
+        controller.device().refresher.encode(tick, &mut calendar);
+        let calm = calendar[0] >= self.reach;
+        calendar[0] = calendar[0].min(self.reach);
+        (calendar, calm)
+    }
+
+    /// All that decides what comes.
+    fn key(&self, controller: &Frfcfs, begin: &Origin, line: Line, calm: bool) -> Vec<u64> {
         let mut key = Vec::with_capacity(1024);
         controller.encode_reads(begin, &mut key);
-        let calm = key[self.calendar_at] >= self.reach;
         if calm {
             key[self.calendar_at] = self.reach;
         }
@@ -230,7 +322,7 @@ impl Recall {
             key.extend([number, left, done.map_or(u64::MAX, |tick| tick)]);
         }
         key.extend([line.address - begin.address, line.left, line.each]);
-        (key, calm)
+        key
     }
 
     fn keep(&mut self, record: Record, controller: &Frfcfs, tick: u64, taken: u64, line: Line) {
@@ -245,7 +337,7 @@ impl Recall {
         let mut end = controller.clone();
         let device = end.device_mut();
         device.flights = None;
-        device.statistics = device.statistics.since(&record.before);
+        let books = std::mem::take(&mut device.statistics).since(&record.before);
         let course = Course {
             begin,
             ticks,
@@ -255,14 +347,15 @@ impl Recall {
             left: left_before(controller, line.number + 1, &begin).collect(),
             answers,
             end,
+            books,
             key: record.key,
         };
-        if self.kept == KEPT {
-            self.courses.clear();
-            self.kept = 0;
+        let mut courses = self.courses.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = courses.all.len();
+        let id = courses.keep(course);
+        if let Some(after) = record.after.filter(|_| id as usize == known) {
+            courses.next.insert(after, id);
         }
-        self.kept += 1;
-        self.courses.entry(hash(&course.key)).or_default().push(Arc::new(course));
     }
 }
 

@@ -11,18 +11,13 @@ const STEPS: u64 = 128;
 const BUCKETS: usize = 4096;
 
 /// Latencies in ticks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Latencies {
-    counts: Box<[u64; BUCKETS]>,
+    /// By bucket, as far as any was needed.
+    counts: Vec<u64>,
     pub count: u64,
     pub sum: u64,
     pub most: u64,
-}
-
-impl Default for Latencies {
-    fn default() -> Self {
-        Latencies { counts: Box::new([0; BUCKETS]), count: 0, sum: 0, most: 0 }
-    }
 }
 
 impl Latencies {
@@ -47,13 +42,23 @@ impl Latencies {
 
     #[inline]
     pub fn add(&mut self, ticks: u64) {
-        self.counts[Self::index(ticks).min(BUCKETS - 1)] += 1;
+        let index = Self::index(ticks).min(BUCKETS - 1);
+        self.reserve(index + 1);
+        self.counts[index] += 1;
         self.count += 1;
         self.sum += ticks;
         self.most = self.most.max(ticks);
     }
 
+    #[inline]
+    fn reserve(&mut self, buckets: usize) {
+        if self.counts.len() < buckets {
+            self.counts.resize(buckets.next_power_of_two(), 0);
+        }
+    }
+
     pub fn merge(&mut self, other: &Latencies) {
+        self.reserve(other.counts.len());
         for (mine, theirs) in self.counts.iter_mut().zip(other.counts.iter()) {
             *mine += theirs;
         }
@@ -64,8 +69,8 @@ impl Latencies {
 
     /// Adds `times` what came since `before`.
     pub fn repeat(&mut self, before: &Latencies, times: u64) {
-        for (count, then) in self.counts.iter_mut().zip(before.counts.iter()) {
-            *count += (*count - then) * times;
+        for (at, count) in self.counts.iter_mut().enumerate() {
+            *count += (*count - before.counts.get(at).copied().unwrap_or(0)) * times;
         }
         self.count += (self.count - before.count) * times;
         self.sum += (self.sum - before.sum) * times;
@@ -377,8 +382,8 @@ impl Statistics {
         }
     }
 
-    /// Adds what `since` found, as if it had come `ticks` later.
-    pub fn append(&mut self, course: &Statistics, ticks: u64) {
+    /// Adds the counts that `since` found.
+    pub fn add(&mut self, course: &Statistics) {
         for (now, then) in self.commands.iter_mut().zip(course.commands) {
             *now += then;
         }
@@ -389,6 +394,10 @@ impl Statistics {
         self.row_hits += course.row_hits;
         self.busy_ticks += course.busy_ticks;
         self.idle = self.idle.plus(course.idle);
+    }
+
+    /// Stands as at the end of what `since` found, had it come `ticks` later; its counts are in.
+    pub fn stand(&mut self, course: &Statistics, ticks: u64) {
         self.end = self.end.max(course.end + ticks);
         self.buses = course.buses;
         for bus in self.buses.iter_mut().filter(|bus| bus.used) {

@@ -244,10 +244,11 @@ impl Frfcfs {
 }
 
 impl Frfcfs {
-    /// Takes over when refreshes come next.
-    pub fn adopt_calendar(&mut self, other: &Frfcfs) {
+    /// Takes over when refreshes come next, so many ticks later.
+    pub fn adopt_calendar(&mut self, other: &Frfcfs, ticks: u64) {
         self.device.refresher.clone_from(&other.device.refresher);
-        self.refresh_next = other.refresh_next;
+        self.device.refresher.shift(ticks);
+        self.refresh_next = other.refresh_next.saturating_add(ticks);
         self.due = self.due.min(self.refresh_next);
     }
 
