@@ -13,7 +13,7 @@ import rdu
 from rdu.errors import RduError, RunError
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
-COMMANDS = ("bench", "describe", "estimate", "pull", "run", "validate")
+COMMANDS = ("bench", "compare", "describe", "estimate", "losses", "pull", "run", "validate")
 
 
 class Commands(click.Group):

@@ -79,6 +79,11 @@ class Estimate:
         """Of all sequences together."""
         return self.batch / self.step_s
 
+    @property
+    def layers(self) -> int:
+        """Decoder layers of the model."""
+        return self._mapping.config.layers
+
     @cached_property
     def hbm_time(self) -> dict[str, float]:
         """HBM's time in the first of the steps by cause (see ``docs/metrics.md``), as shares that add up to 1."""
