@@ -51,7 +51,7 @@ def test_a_table_that_fits_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_bytes_of_a_token_are_those_of_the_linear_weights(tmp_path: Path) -> None:
     program = compile(write_folder(tmp_path / "model"), "tiny", context=16).program
-    # q, k and v, o, then gate, up, down of two layers, and the head: hidden 32, heads 4 x 8, cached 2 x 8, ffn 64, 64 ids.
+    # q, k and v, o, gate, up, down, and then the head: hidden 32, heads 4 x 8, cached 2 x 8, ffn 64, 64 ids.
     layer = 32 * 32 + 2 * 16 * 32 + 32 * 32 + 3 * 32 * 64
     assert token_bytes(program) == 2 * (2 * layer + 64 * 32)
 
