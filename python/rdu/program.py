@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rdu import _core
-from rdu._core import Image, build_profile, read_seconds
+from rdu._core import Image, build_profile, dequantize, read_seconds
 from rdu.errors import RequestError
 from rdu.graph import Array, Graph
 from rdu.machine import Machine
@@ -29,6 +29,7 @@ __all__ = [
     "Reporter",
     "Site",
     "build_profile",
+    "dequantize",
     "read_seconds",
 ]
 

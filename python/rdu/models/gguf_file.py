@@ -16,6 +16,7 @@ from rdu.models.extras import LLM, needs
 from rdu.models.gguf_config import gguf_config
 from rdu.models.gguf_header import GgufHeader, GgufTensor
 from rdu.models.gguf_names import ROPE_FACTORS, hf_name
+from rdu.program import dequantize
 
 PLAIN = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
@@ -65,13 +66,17 @@ class GgufTensors:
     def _read(self, stored: str, tensor: GgufTensor) -> Weights:
         if tensor.type_name in PLAIN:
             return view(self._data, tensor.offset, PLAIN[tensor.type_name], tensor.shape)
+        # Not by the map: its pages would count as ours for as long as the file is open.
+        blocks: npt.NDArray[np.uint8] = np.fromfile(self.path, np.uint8, tensor.size_bytes, offset=tensor.offset)
+        widened = dequantize(tensor.type_name, blocks)
+        if widened is not None and widened.size == math.prod(tensor.shape):
+            return widened.reshape(tensor.shape)
         with needs(LLM):
             import gguf
 
-        rows: npt.NDArray[np.uint8] = self._data[tensor.offset : tensor.offset + tensor.size_bytes]
         kind = gguf.GGMLQuantizationType[tensor.type_name]
         try:
-            dequantized = gguf.quants.dequantize(rows.reshape(*tensor.shape[:-1], -1), kind)
+            dequantized = gguf.quants.dequantize(blocks.reshape(*tensor.shape[:-1], -1), kind)
             return np.asarray(dequantized, np.float32).reshape(tensor.shape)
         except ValueError as error:
             raise CheckpointError(

@@ -16,6 +16,7 @@ mod stream_role;
 mod stream_run;
 mod tier;
 mod watch;
+mod weights;
 
 use pyo3::prelude::*;
 
@@ -27,5 +28,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     profile::register(module)?;
     session::register(module)?;
     sram::register(module)?;
-    stream_program::register(module)
+    stream_program::register(module)?;
+    weights::register(module)
 }
