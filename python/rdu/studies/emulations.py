@@ -16,8 +16,8 @@ Emulation = Callable[[], Emulated]
 # Rows of parts of the machine that are not built yet.
 NOT_YET = {
     "calls": "prompts are not timed from shapes yet",
-    "switch": "copies from DDR to HBM are not emulated yet",
-    "switch-8b": "copies from DDR to HBM are not emulated yet",
+    "switch": "switching between checkpoints is not emulated yet; `rdu bench copies` times a copy alone",
+    "switch-8b": "switching between checkpoints is not emulated yet; `rdu bench copies` times a copy alone",
     "experts": "hosting of many checkpoints is not emulated yet",
     "coe": "a router and its experts are not emulated yet",
     "l405b-spec": "needs a draft model and its acceptance rate; without them, bandwidth allows 31.5 to 35.7",
