@@ -20,6 +20,9 @@ ATTENTION_SHARE = 1 / 4
 ATTENTION_SHARE_ALONE = 3 / 4
 # Where a linear operator's scales stand behind its weights: 0 weight, 1 bias.
 SCALES = 2
+# Waves of a prompt that an addition keeps of an input that is ahead of the other: as many as are on their way through
+# an attention (its norm, linear operators and sums over sockets included) at a time.
+WAVES_AHEAD = 6
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ class Attend:
 
     ``units`` heads at a time, ``rounds`` times; of each head, ``dots`` units score its key rows, every one its own
     rows; ``parts`` times ``mixes`` units add its value rows, every one its own vectors of its own rows. ``padded``
-    vectors make a row of the heads that are worked on at a time, so that rows and granules divide each other.
+    vectors make a row of the heads that are worked on at a time, so that rows and granules divide each other. Query
+    rows of a head are shared by ``shares`` sets of these units, where there are many: in a prompt.
     """
 
     heads: int
@@ -101,6 +105,8 @@ class Attend:
     per_head: int
     padded: int
 
+    shares: int = 1
+
     @property
     def rounds(self) -> int:
         """Heads that each unit works on, one after another."""
@@ -109,7 +115,41 @@ class Attend:
     @property
     def pcus(self) -> int:
         """PCUs beside the aligners: dots, softmax and mixes."""
-        return self.units * (self.dots + 1 + self.parts * self.mixes)
+        return self.units * self.shares * (self.dots + 1 + self.parts * self.mixes)
+
+
+@dataclass(frozen=True)
+class Wave:
+    """How prompts stream through a kernel: in a call ``count`` waves of ``rows`` positions, for each of ``sequences``.
+    A prompt takes ``blocks`` such calls; each reads the weights once, and the cached rows of the blocks before it once,
+    to keep them on chip, or (``streamed``) for every wave.
+    """
+
+    rows: int
+    count: int
+    sequences: int = 1
+    blocks: int = 1
+    streamed: bool = False
+
+    @property
+    def block(self) -> int:
+        """Positions of a sequence in a call."""
+        return self.rows * self.count
+
+    @property
+    def positions(self) -> int:
+        """Positions of a call."""
+        return self.block * self.sequences
+
+    @property
+    def context(self) -> int:
+        """Positions that the last wave of the last block sees."""
+        return self.block * self.blocks
+
+    @property
+    def kept(self) -> int:
+        """Positions whose keys and values are on chip at a time."""
+        return self.block if self.streamed else self.context
 
 
 @dataclass
@@ -117,6 +157,9 @@ class Allocation:
     """The choices for one region, the same for every number of positions (they fix the order of addition)."""
 
     granule_bytes: int
+    # Of a prompt: its waves; and links side by side for its activations.
+    wave: Wave | None = None
+    width: int = 1
     linears: dict[str, Linear] = field(default_factory=dict)
     attends: dict[str, Attend] = field(default_factory=dict)
     weight_offsets: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -178,14 +221,14 @@ def allocate(
     """
     result = Allocation(granule_bytes(machine))
     _spread_attention(region, machine, form, context, batch, result)
-    fixed = list(_fixed(region, machine, form, positions, context, result))
+    fixed = list(fixed_units(region, machine, form, positions, context, result))
     fixed_pcus, fixed_pmus = (sum(counts) for counts in zip(*fixed, strict=True))
     linears = [op for op in region.operators if op.kind == "linear"]
     if not linears:
-        _place_weights(region, form, result)
-        _check(region, machine, fixed_pcus, fixed_pmus)
+        place_weights(region, form, result)
+        check_budget(region, machine, fixed_pcus, fixed_pmus)
         return result
-    shapes = {op.name: _shape(op, form) for op in linears}
+    shapes = {op.name: weight_shape(op, form) for op in linears}
     repeats = {op.name: stretch.layers for stretch in region.stretches for op in stretch.operators}
     width = lanes(form.weight)
     # Operators wait for each other, so their times add up: the sum is least when units go by the root of the work.
@@ -207,10 +250,10 @@ def allocate(
             )
             if pmus <= machine.total_pmus:
                 result.linears, result.buffer_vectors = chosen, buffers
-                _place_weights(region, form, result)
+                place_weights(region, form, result)
                 return result
         if all(targets[name] >= work[name] for name in work):
-            _check(region, machine, pcus, pmus if splits else 0)
+            check_budget(region, machine, pcus, pmus if splits else 0)
         scale *= 1.05
 
 
@@ -241,7 +284,17 @@ def linear_pmus(machine: Machine, linear: Linear, buffered: int, positions: int)
     return linear.macs * pmus_for(machine, (buffered + held) * VECTOR_BYTES)
 
 
-def _shape(op: Operator, form: Format) -> tuple[int, int]:
+def prompt_pmus(machine: Machine, linear: Linear, buffered: int, rows: int) -> tuple[int, int]:
+    """PMUs of a linear operator in a prompt: beside the macs (weights, and activations that are just met), and of the
+    unit that keeps a wave of activations while the next one comes.
+    """
+    rows *= linear.taken
+    beside = max(linear.macs, pmus_for(machine, linear.macs * (buffered + 2 * rows) * VECTOR_BYTES))
+    return beside, max(linear.splits, pmus_for(machine, 2 * linear.chunks * rows * VECTOR_BYTES))
+
+
+def weight_shape(op: Operator, form: Format) -> tuple[int, int]:
+    """(tiles, reduced dimension) of a linear operator."""
     weight = op.weights[0]
     assert weight is not None
     outer, inner = weight.shape
@@ -309,17 +362,17 @@ def _attend(
     dots = parts
     while units * dots < enough and dots * 2 <= most * per_head and fits(units, dots * 2, parts, mixes):
         dots *= 2
-    return Attend(heads, units, dots, parts, mixes, per_head, _divisible(units * per_head, granule))
+    return Attend(heads, units, dots, parts, mixes, per_head, row_vectors(units * per_head, granule))
 
 
-def _divisible(vectors: int, granule: int) -> int:
+def row_vectors(vectors: int, granule: int) -> int:
     """The least number from ``vectors`` on that divides a granule, or that granules divide."""
     if vectors >= granule:
         return -(-vectors // granule) * granule
     return next(n for n in range(vectors, granule + 1) if granule % n == 0)
 
 
-def _fixed(
+def fixed_units(
     region: Region, machine: Machine, form: Format, positions: int, context: int, result: Allocation
 ) -> Iterator[tuple[int, int]]:
     """(PCUs, PMUs) of the units that the operators have beside their macs, and of the region's borders."""
@@ -329,32 +382,47 @@ def _fixed(
 
     for tensor in region.inputs:
         yield 0, pmus(row_bytes(tensor.width, "f32") * positions)
+    wide = result.width
     for loop in region.loops:
         if loop.carried is not None:
-            yield 0, pmus(row_bytes(loop.carried.width, "f32") * positions)
+            kept = result.wave.positions if result.wave else positions
+            yield 0, pmus(row_bytes(loop.carried.width, "f32") * kept)
+    tail = region.tail if result.wave else ()
     for op in region.operators:
-        row = row_bytes(op.output.width, "f32") * positions
+        rows = result.wave.sequences if result.wave and op in tail else positions
+        row = row_bytes(op.output.width, "f32") * rows
         if op.attention is not None:
             a, attend = op.attention, result.attends[op.name]
             q, kv = row, row_bytes(a.kv_heads * a.head_dim, "f32") * positions
-            held = sum(attend_pmus(machine, a, attend, positions, context))
+            held = sum(attend_pmus(machine, a, attend, positions, context, result.wave))
             # The three aligners and the flatten with what they hold.
-            yield 4 + attend.pcus, 2 * pmus(q) + 2 * pmus(kv) + held
+            yield 4 * wide + attend.pcus, 2 * pmus(q) + 2 * pmus(kv) + held
         elif op.kind in ("add", "mul", "silu", "silu_mul"):
-            yield 1, len(op.inputs) * pmus(row)
+            yield wide, len(op.inputs) * pmus(row * waves_kept(op, result.wave))
         elif op.kind == "all_reduce":
-            yield 2, 2 * pmus(row)
+            yield 2 * wide, 2 * pmus(row)
         else:
             # A linear operator may need its input rounded first: one more PCU, and SRAM for rows to quantise.
             quantised = op.kind == "linear" and form.activation == "int8"
             held = pmus(row_bytes(op.inputs[0].width, "f32") * positions) if quantised else 0
-            yield 2 if op.kind == "linear" else 1, pmus(row) + held
+            yield wide * (2 if op.kind == "linear" else 1), pmus(row) + held
+
+
+def waves_kept(op: Operator, wave: Wave | None) -> int:
+    """Waves of an input that an elementwise operator keeps until the other input is there."""
+    return 1 if wave is None else min(wave.count * wave.sequences, WAVES_AHEAD if op.kind == "add" else 2)
 
 
 def attend_pmus(
-    machine: Machine, a: Attention, attend: Attend, positions: int, context: int
+    machine: Machine, a: Attention, attend: Attend, positions: int, context: int, wave: Wave | None = None
 ) -> tuple[int, int, int, int]:
     """PMUs of the key buffer, the value buffer, the dots and mixes, and the softmax units."""
+    if wave is not None:
+        # Each unit has its share of the query rows.
+        keys = max(attend.units, pmus_for(machine, wave.kept * attend.units * attend.per_head * VECTOR_BYTES))
+        scores = 2 * a.heads // a.kv_heads * positions // attend.shares * 4 * context
+        units = attend.units * attend.shares
+        return keys, keys, 2 * units, units * pmus_for(machine, scores)
     seen = context if a.window is None else min(context, a.window + positions)
     scores = a.heads // a.kv_heads * positions * 4 * (seen + attend.dots)
     dots, mixes = attend.units * attend.dots, attend.units * attend.parts * attend.mixes
@@ -366,7 +434,7 @@ def attend_pmus(
     )
 
 
-def _place_weights(region: Region, form: Format, result: Allocation) -> None:
+def place_weights(region: Region, form: Format, result: Allocation) -> None:
     """Weights lie in the order of need, each padded to whole granules; a loop's layers follow each other."""
     for stretch in region.stretches:
         start = result.weight_bytes
@@ -401,12 +469,17 @@ def _stored_bytes(op: Operator, at: int, form: Format, result: Allocation) -> in
     return whole(size, result.granule_bytes)
 
 
-def _check(region: Region, machine: Machine, pcus: int, pmus: int) -> None:
+STEP_HELP = (
+    "fewer positions per call (mapping.prefill_block), a shorter context, a smaller mapping.weight_buffer_vectors or "
+    "fusion='op'"
+)
+
+
+def check_budget(region: Region, machine: Machine, pcus: int, pmus: int, help: str = STEP_HELP) -> None:
+    """Say which resource is short, by how much, and what would help."""
     for what, need, have in (("PCUs", pcus, machine.total_pcus), ("PMUs", pmus, machine.total_pmus)):
         if need > have:
             raise CompileError(
                 f"kernel {region.name!r} needs {need} {what}, machine {machine.name!r} has {have}: "
-                f"{need - have} too many; "
-                f"fewer positions per call (mapping.prefill_block), a shorter context, a smaller "
-                f"mapping.weight_buffer_vectors or fusion='op' would help"
+                f"{need - have} too many; {help} would help"
             )

@@ -20,15 +20,17 @@ def read_input(low: Lowering, tensor: Tensor, at: int, source: int) -> None:
     unit = low.netlist.unit(f"in.{at}", "boundary", "boundary", {"op": "copy"})
     unit.pmus = low.pmus(p * tensor.width * 4)
     address = {"base": 0, "argument": low.netlist.argument(f"in.{at}")}
-    count = chunks(tensor.width, "f32") * source
+    count = chunks(tensor.width, "f32") * source * low.waves
     host = {"kind": "flat", "at": address, "tokens": count, "layer_bytes": 0}
     into(low.load("boundary", address, host, "f32", count), unit, count)
-    flow = low.publish(tensor, unit, "f32")
+    unit.links = min(unit.pmus, low.width)
+    flow, waves, port_cycles = low.publish(tensor, unit, "f32"), low.waves, -(-low.port_cycles * source // unit.links)
 
     def write() -> None:
         produce = [(out, p) for out in flow.outputs]
         latency = low.machine.pmu.latency_cycles
-        unit.fire(flow.chunks, consume=[(0, source)], produce=produce, ii=low.port_cycles * source, latency=latency)
+        with unit.loop(waves):
+            unit.fire(flow.chunks, consume=[(0, source)], produce=produce, ii=port_cycles, latency=latency)
 
     low.writers.append(write)
 
@@ -44,11 +46,14 @@ def write_output(low: Lowering, tensor: Tensor, at: int) -> None:
     unit = low.netlist.unit(f"out.{at}", "boundary", "store", token_op, port=port)
     stream = low.netlist.streams
     low.netlist.tap(low.flow(tensor, "f32"), unit)
-    stream[-1].depth = max(stream[-1].depth, 2 * min(low.granule, count))
+    # A unit that sends several chunks at once needs room for all of them.
+    stream[-1].depth = max(stream[-1].depth, 2 * min(low.granule, count), low.sockets * low.positions)
     full, rest = divmod(count, low.granule)
-    unit.fire(full, consume=[(0, low.granule)], ii=low.issue_cycles, transfer=0)
-    if rest:
-        unit.fire(1, consume=[(0, rest)], ii=low.issue_cycles, transfer=0)
+    unit.links = low.width
+    with unit.loop(low.waves):
+        unit.fire(full, consume=[(0, low.granule)], ii=low.issue_cycles, transfer=0)
+        if rest:
+            unit.fire(1, consume=[(0, rest)], ii=low.issue_cycles, transfer=0)
 
 
 def carry(low: Lowering, stretch: Stretch) -> Callable[[], None]:
@@ -61,31 +66,40 @@ def carry(low: Lowering, stretch: Stretch) -> Callable[[], None]:
     net, p, tensor, result = low.netlist, low.positions, stretch.carried, stretch.result
     source = low.flow(tensor, "f32")
     unit = net.unit(f"carry.{len(net.units)}", "loop", "carry", {"op": "copy"})
-    unit.pmus = low.pmus(p * tensor.width * 4)
+    unit.pmus = low.pmus(p * low.waves * tensor.width * 4)
+    unit.links = min(unit.pmus, low.width)
     net.tap(source, unit)
     outside = {key: flow for key, flow in low.flows.items() if key[0] == id(tensor)}
     for key in outside:
         del low.flows[key]
     inside = low.publish(tensor, unit, "f32")
-    latency = low.machine.pmu.latency_cycles
+    latency, port_cycles, waves = low.machine.pmu.latency_cycles, low.port_cycles, low.waves
 
     def close() -> None:
         back = low.flow(_made(stretch), "f32")
-        net.tap(back, unit, whole=True)
+        # What all waves of a layer leave behind waits here for the next.
+        net.tap(back, unit, whole=True, positions=p * low.waves)
+        last = low.last_positions if low.tail else p
         for key in [key for key in low.flows if key[0] == id(tensor)]:
             del low.flows[key]
         low.flows.update(outside)
         after = low.publish(result, unit, "f32")
 
-        def hand(source: int, flow: Flow) -> None:
-            produce = [(out, p) for out in flow.outputs]
-            unit.fire(flow.chunks, consume=[(source, p)], produce=produce, ii=low.port_cycles * p, latency=latency)
+        def hand(times: int, source: int, flow: Flow, rows: int = p) -> None:
+            produce = [(out, rows) for out in flow.outputs if rows]
+            ii = -(-port_cycles * p // unit.links)
+            with unit.loop(times):
+                unit.fire(flow.chunks, consume=[(source, p)], produce=produce, ii=ii, latency=latency)
 
         def write() -> None:
-            hand(0, inside)
-            with unit.loop(stretch.layers - 1):
-                hand(1, inside)
-            hand(1, after)
+            hand(waves, 0, inside)
+            hand(waves * (stretch.layers - 1), 1, inside)
+            if last == p:
+                hand(waves, 1, after)
+            else:
+                # Only the last position of each sequence goes on.
+                for at in range(waves):
+                    hand(1, 1, after, last if at == waves - 1 else 0)
 
         low.writers.append(write)
 

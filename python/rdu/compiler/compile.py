@@ -11,6 +11,7 @@ from rdu.compiler.cache import cache_layout
 from rdu.compiler.formats import FORMATS, LONGEST_EXACT_SUM, Format, row_bytes
 from rdu.compiler.fuse import Region, fuse, merged
 from rdu.compiler.lower import Kernel, lower
+from rdu.compiler.prompt import choose_wave
 from rdu.compiler.shard import shard
 from rdu.compiler.weights import fill
 from rdu.errors import CompileError
@@ -28,6 +29,7 @@ def compile_graph(
     batch: int = 1,
     context: int = 4096,
     block: int | None = None,
+    prompt: int | None = None,
     values: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
     reporter: Reporter | None = None,
@@ -58,11 +60,17 @@ def compile_graph(
     numbers: dict[Hashable, int] = {}
     kernels = [numbers.setdefault(region if joint else region.signature, len(numbers)) for region in regions]
     firsts = [regions[kernels.index(number)] for number in range(len(numbers))]
-    if joint is None:
-        allocations = [allocate(region, machine, form, block, context, batch) for region in firsts]
+    mapped = firsts if joint is None else [joint]
+    wave = None
+    if prompt is None:
+        allocations = [allocate(region, machine, form, block, context, batch) for region in mapped]
     else:
+        # A prompt streams through in waves; each sequence of the batch has its own.
+        wave, allocations = choose_wave(mapped, machine, form, prompt, batch)
+        block, context = wave.rows, wave.context
+    if joint is not None:
         # Same spread, same addresses.
-        allocations = [allocate(joint, machine, form, block, context, batch)] * len(firsts)
+        allocations *= len(firsts)
 
     space = _Space(machine, granule)
     if joint is None:
@@ -72,12 +80,12 @@ def compile_graph(
     turns = None
     if graph.table is not None:
         rows, width = graph.table.shape
-        if rows < context:
-            raise CompileError(f"the position table has {rows} rows, fewer than the context of {context}")
+        if rows < (prompt or context):
+            raise CompileError(f"the position table has {rows} rows, fewer than the context of {prompt or context}")
         stride = row_bytes(width, "f32")
         turns = (space.take(context * stride + granule), stride)
     weight_bytes = space.end
-    boundaries = _boundaries(graph, regions, block, space)
+    boundaries = _boundaries(graph, regions, wave.positions if wave else block, space)
     caches = [
         _caches(region, firsts[kernel], allocations[kernel], form, context, space)
         for region, kernel in zip(regions, kernels, strict=True)
@@ -95,6 +103,7 @@ def compile_graph(
     space.check(weight_bytes)
 
     rotated = graph.table is not None
+    tails = {kernel for kernel, last in zip(kernels, _tails(regions), strict=True) if last}
     names = [_kernel_name(region, kernels.count(at)) for at, region in enumerate(firsts)]
 
     @cache
@@ -109,8 +118,9 @@ def compile_graph(
             context=context,
             rotated=rotated,
             name=names[index],
-            batch=batch,
+            batch=1 if wave else batch,
             planned=values,
+            tail=index in tails,
         )
 
     image, quantization = Image(), None

@@ -29,6 +29,10 @@ class Lowering:
     # The operators being lowered run in a loop of so many layers; the blocked plan writes out layer after layer.
     stretch: Stretch
     batch: int = 1
+    # The operators being lowered see the last position of a prompt alone.
+    last_only: bool = False
+    # Those of this region that do.
+    tail: frozenset[Operator] = frozenset()
     sockets: int = 1
     layer: int = 0
     twins: dict[str, Operator] = field(default_factory=dict)
@@ -43,6 +47,17 @@ class Lowering:
     def positions(self) -> int:
         """Rows of every tensor."""
         return self.netlist.positions
+
+    @property
+    def waves(self) -> int:
+        """Times that positions come in a layer: more than one in a prompt."""
+        wave = self.allocation.wave
+        return wave.count * wave.sequences if wave is not None and not self.last_only else 1
+
+    @property
+    def width(self) -> int:
+        """Links side by side that activations have."""
+        return 1 if self.last_only else self.allocation.width
 
     @property
     def layers(self) -> int:
@@ -96,11 +111,12 @@ class Lowering:
 
     def emit(self, flow: Flow, cycles_per_token: int = 1) -> None:
         """Write the flow's emission once its consumers are known: one firing per chunk."""
+        p = self.positions
 
         def write() -> None:
-            p = self.positions
             produce = [(out, p) for out in flow.outputs]
-            flow.unit.fire(flow.chunks, produce=produce, ii=cycles_per_token * p, latency=self.pipeline)
+            ii = -(-cycles_per_token * p // flow.unit.links)
+            flow.unit.fire(flow.chunks, produce=produce, ii=ii, latency=self.pipeline)
 
         self.writers.append(write)
 
@@ -110,7 +126,8 @@ class Lowering:
         if key not in self.flows:
             source = self.flows[id(tensor), "f32"]
             op: Json = {"op": "map", "function": "copy", "positions": self.positions, "out": element}
-            unit = self.netlist.unit(f"round.{len(self.netlist.units)}", "round", "map", op, pcus=1)
+            name, width = f"round.{len(self.netlist.units)}", self.width
+            unit = self.netlist.unit(name, "round", "map", op, pcus=width, links=width)
             self.netlist.tap(source, unit)
             flow = self.publish(tensor, unit, element)
             write_map(self, unit, flow, [source])
@@ -146,6 +163,17 @@ class Lowering:
                 {"op": "map", "function": "copy", "inputs": [x], "out": self.made(tensor, element)}
             )
         return self.tensors[key]
+
+    @property
+    def last_positions(self) -> int:
+        """Rows that what follows the last attention sees: in a prompt, the last of each sequence."""
+        wave = self.allocation.wave
+        return self.positions if wave is None else wave.sequences
+
+    def begin_tail(self, stretch: Stretch) -> None:
+        """From ``stretch`` on only last positions count, if it is of the tail."""
+        if self.tail.intersection(stretch.operators):
+            self.last_only, self.netlist.positions = True, self.last_positions
 
     def enter(self, stretch: Stretch, layer: int = 0) -> None:
         """Lower (or plan) the operators of a layer from here on."""
@@ -186,10 +214,11 @@ class Lowering:
         layer_bytes: int = 0,
         indexed_bytes: int = 0,
         buffer: bool = False,
+        late: bool = False,
     ) -> Load:
         """Ask for vectors from memory; `into` says who takes them."""
         count = self.granules(tokens) if granules is None else granules
-        made = Load(op, address, source, element, count, tokens, layer_bytes, indexed_bytes, buffer)
+        made = Load(op, address, source, element, count, tokens, layer_bytes, indexed_bytes, buffer, late)
         self.netlist.loads.append(made)
         return made
 
@@ -210,13 +239,14 @@ def into(load: Load, unit: Unit, depth: int) -> int:
 
 def write_map(low: Lowering, unit: Unit, flow: Flow, sources: list[Flow]) -> None:
     """Write the nest of an elementwise unit: chunks in, chunks of the output's width out."""
+    p = low.positions
 
     def write() -> None:
         ratio = lanes(flow.element) // lanes("f32")
         full, rest = divmod(sources[0].chunks, ratio)
         for times, taken in ((full, ratio), (1 if rest else 0, rest)):
-            consume = [(at, taken * low.positions) for at in range(len(sources))]
-            produce = [(out, low.positions) for out in flow.outputs]
+            consume = [(at, taken * p) for at in range(len(sources))]
+            produce = [(out, p) for out in flow.outputs]
             unit.fire(times, consume=consume, produce=produce, latency=low.pipeline)
 
     low.writers.append(write)

@@ -50,6 +50,13 @@ class Region:
         return tuple(chain.from_iterable(stretch.operators for stretch in self.stretches))
 
     @property
+    def tail(self) -> tuple[Operator, ...]:
+        """Operators after the last that keeps rows of a sequence: they need only its last position."""
+        keeps = [any(op.kind == "attention" for op in stretch.operators) for stretch in self.stretches]
+        after = len(keeps) - keeps[::-1].index(True) if any(keeps) else len(keeps)
+        return tuple(chain.from_iterable(stretch.operators for stretch in self.stretches[after:]))
+
+    @property
     def loops(self) -> tuple[Stretch, ...]:
         """The stretches that repeat."""
         return tuple(stretch for stretch in self.stretches if stretch.layers > 1)

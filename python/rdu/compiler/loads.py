@@ -50,7 +50,9 @@ def _turns(loads: list[Load]) -> Iterator[tuple[int, list[Load]]]:
 
     What holds the scores of a round waits for its values, so the keys of the next must not stand before them.
     """
-    for (_, fixed), group in groupby(loads, key=lambda load: (load.operator, isinstance(load.granules, int))):
+    for (_, fixed, _), group in groupby(
+        loads, key=lambda load: (load.operator, isinstance(load.granules, int), load.late)
+    ):
         members = list(group)
         if fixed:
             yield from ((1, [load]) for load in members)

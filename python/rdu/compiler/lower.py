@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from rdu.compiler.allocate import Allocation
+from rdu.compiler.allocate import Allocation, Wave
 from rdu.compiler.borders import carry, read_input, write_output
 from rdu.compiler.context import Lowering
 from rdu.compiler.describe import folded, representatives, unfolded
@@ -31,6 +31,8 @@ class Kernel:
     """A lowered kernel: the engine's description, and what each unit is, for reports."""
 
     net: Netlist
+    # Of a prompt: how it streams through.
+    wave: Wave | None = None
 
     @property
     def name(self) -> str:
@@ -86,12 +88,14 @@ def lower(
     name: str,
     batch: int = 1,
     planned: bool = True,
+    tail: bool = False,
 ) -> Kernel:
     """Lower ``region`` for calls of ``positions`` rows.
 
     ``sources`` says how many rows each input has in memory: of more than ``positions`` only the last are read (an
     output head that needs just the last position). ``context`` bounds the cached rows; ``rotated`` says that a position
-    table exists; the rows are one each of ``batch`` sequences. Without ``planned`` the kernel has time alone.
+    table exists; the rows are one each of ``batch`` sequences. Without ``planned`` the kernel has time alone. With
+    ``tail`` nothing in the region needs more of a prompt than the last position of each sequence.
     """
     link_cycles = -(-VECTOR_BYTES // machine.network.vector_bytes_per_cycle)
     net = Netlist(name, positions, machine.network.fifo_vectors, link_cycles)
@@ -106,9 +110,12 @@ def lower(
         rotated,
         region.operators,
         region.stretches[0],
-        batch,
-        machine.sockets,
+        batch=batch,
+        sockets=machine.sockets,
     )
+    if allocation.wave is not None:
+        low.tail = frozenset(region.operators if tail else region.tail)
+        low.begin_tail(region.stretches[0])
     loads: list[tuple[int, list[Load]]] = []
     for at, tensor in enumerate(region.inputs):
         read_input(low, tensor, at, sources[at])
@@ -116,6 +123,7 @@ def lower(
     for stretch in region.stretches:
         net.loads = []
         low.enter(stretch)
+        low.begin_tail(stretch)
         close = carry(low, stretch) if stretch.layers > 1 else None
         begun = len(net.units)
         for op in stretch.operators:
@@ -123,11 +131,12 @@ def lower(
         made = net.units[begun:]
         if close is not None:
             close()
-        loads.append((stretch.layers, net.loads))
-        _repeat(low, made, stretch.layers)
+        loads.append((stretch.layers, sorted(net.loads, key=lambda load: load.late)))
+        _repeat(low, made, stretch.layers, low.waves)
     low.enter(region.stretches[-1])
     for at, tensor in enumerate(region.outputs):
         write_output(low, tensor, at)
+    net.positions, low.last_only = positions, False
     issue_loads(low, loads)
     for write in low.writers:
         write()
@@ -135,14 +144,15 @@ def lower(
     route(net, machine)
     if planned:
         _plan(low, region, sources)
-    return Kernel(net)
+    return Kernel(net, allocation.wave)
 
 
-def _repeat(low: Lowering, units: list[Unit], layers: int) -> None:
-    """Once all nests are written, the units of a loop run theirs once a layer."""
+def _repeat(low: Lowering, units: list[Unit], layers: int, waves: int) -> None:
+    """Once all nests are written, units run theirs once for each wave, and those of a loop once a layer."""
 
     def write() -> None:
         for unit in units:
+            unit.repeat(1 if unit.steady else waves)
             unit.repeat(layers)
 
     low.writers.append(write)

@@ -58,6 +58,8 @@ class Unit:
     links: int = 1
     port: Json | None = None
     link_cycles: int = 1
+    # Its nest covers all waves of a layer.
+    steady: bool = False
     # What differs between the copies' computations; their time is the same.
     variants: tuple[Json, ...] = ()
     inputs: int = 0
@@ -188,6 +190,8 @@ class Load:
     layer_bytes: int = 0
     indexed_bytes: int = 0
     buffer: bool = False
+    # After all other loads of a layer.
+    late: bool = False
     taps: list[tuple[Unit, int, int]] = field(default_factory=list)
 
 

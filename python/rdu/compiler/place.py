@@ -60,14 +60,19 @@ def place(netlist: Netlist, machine: Machine) -> None:
         # A kernel that does not fit is told so below, with all that it needs.
         return slots[np.minimum(np.arange(first, first + count), len(slots) - 1)]
 
+    before = agcus
     for unit in netlist.units:
         if unit.role in ("load", "store", "peers"):
             # An AGCU reads and writes at once: stores, and what goes to other sockets, share the AGCUs of the loads.
             unit.tiles = agcus
+        elif not unit.pcus and not unit.pmus:
+            # A part of what the unit before holds.
+            unit.tiles = before
         elif unit.pcus:
             unit.tiles = some(pcus, used["PCUs"], unit.copies * unit.pcus)[:: unit.pcus]
         else:
             unit.tiles = some(pmus, used["PMUs"], unit.copies * unit.pmus)
+        before = unit.tiles
         used["PCUs"] += unit.copies * unit.pcus
         used["PMUs"] += unit.copies * unit.pmus
         used["AGCUs"] += unit.copies * unit.agcus

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from rdu.compiler.compile import compile_graph
 from rdu.compiler.formats import FORMATS, VECTOR_BYTES
+from rdu.compiler.lower import Kernel
 from rdu.errors import CompileError
 from rdu.graph import Graph
 from rdu.machine import Machine
@@ -204,7 +205,57 @@ def time_decode(
         )
 
     program = _cached(graph, key, compiled)
-    return _time(program, batch, [(batch, context)], started)
+    return _time(program, batch, [(batch, context, True)], started)
+
+
+def time_prefill(
+    graph: Graph,
+    machine: Machine,
+    *,
+    fusion: str = "loop",
+    dtype: str = "bf16",
+    batch: int = 1,
+    prompt: int = 1024,
+    sockets: int | None = None,
+    reporter: Reporter | None = None,
+) -> Timing:
+    """Time the prefill of ``batch`` prompts of ``prompt`` positions each, up to the logits of their last positions.
+
+    Waves of positions (``mapping.prefill_wave``) stream through all operators of a layer, which work at the same time;
+    a prompt that the waves do not divide evenly is padded. One that is too long to keep on chip what it carries from
+    layer to layer comes in blocks, each of which reads the weights once, and the cached rows of those before it.
+
+    Parameters
+    ----------
+    prompt : int
+        Positions of each prompt. The others are those of `time_decode`, as are result and errors.
+    """
+    if isinstance(prompt, bool) or not isinstance(prompt, int) or prompt < 1:
+        raise CompileError(f"prompt is {prompt!r}; it must be a whole number of at least 1")
+    if sockets is not None and sockets != machine.sockets:
+        machine = machine.override({"sockets": sockets})
+    started = time.perf_counter()
+
+    def compiled() -> Program:
+        return compile_graph(
+            graph,
+            machine,
+            fusion=fusion,
+            dtype=dtype,
+            batch=batch,
+            prompt=prompt,
+            values=False,
+            reporter=reporter,
+        )
+
+    program = _cached(graph, (machine, fusion, dtype, batch, "prompt", prompt), compiled)
+    first = program.whole or program.sites[0]
+    lowered = program.kernel(first.kernel, program.block, (program.block,) * len(first.inputs)).lowered
+    assert isinstance(lowered, Kernel)
+    wave = lowered.wave
+    assert wave is not None
+    passes = [(wave.rows, block * wave.block, block == wave.blocks - 1) for block in range(wave.blocks)]
+    return _time(program, batch, passes * (batch // wave.sequences), started)
 
 
 def _cached(graph: Graph, key: tuple[object, ...], make: Callable[[], Program]) -> Program:
@@ -214,18 +265,19 @@ def _cached(graph: Graph, key: tuple[object, ...], make: Callable[[], Program]) 
     return programs[key]
 
 
-def _time(program: Program, batch: int, passes: list[tuple[int, int]], started: float) -> Timing:
-    """Run passes of (positions, past) one after another."""
+def _time(program: Program, batch: int, passes: list[tuple[int, int, bool]], started: float) -> Timing:
+    """Run passes of (positions, past, whether their outputs are wanted) one after another."""
     sites = program.sites if program.whole is None else (program.whole,)
-    for positions, _ in passes:
+    for positions, _, _ in passes:
         for site in sites:
             program.kernel(site.kernel, positions, (positions,) * len(site.inputs))
     begun = time.perf_counter()
     session = program.session("split")
+    rows = [0] * max(positions for positions, _, _ in passes)
     inputs = {op.name for op in program.graph.operators if op.kind == "input"}
-    for positions, past in passes:
+    for positions, past, wanted in passes:
         session.past = past
-        session.advance(positions, [0] * positions, dict.fromkeys(inputs, positions))
+        session.advance(positions, rows, dict.fromkeys(inputs, positions), tail=not wanted, wanted=wanted)
     run = session.result()
     # In a sequence of steps the first kernel is still there if it was the last one too.
     machine = program.machine

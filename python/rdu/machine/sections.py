@@ -182,4 +182,7 @@ class Mapping:
 
     weight_buffer_vectors: Annotated[int, Number("vectors", "SRAM given to one weight stream", maximum=2**32)]
     prefill_block: Annotated[int, Number("positions", "positions of one kernel call in prefill", maximum=2**16)]
+    prefill_wave: Annotated[
+        int, Number("positions", "positions that stream through the operators together in prefill", maximum=2**16)
+    ]
     activation_buffering: Annotated[int, Number("buffers", "copies of an activation (2: double)", maximum=64)]

@@ -27,7 +27,7 @@ def plan(op: Operator, low: Lowering) -> None:
 def _exchange(op: Operator, low: Lowering, source: Flow) -> None:
     p, peers = low.positions, low.sockets - 1
     send = _unit(op, low, "send", "peers")
-    add = _unit(op, low, "add", "add", pcus=1)
+    add = _unit(op, low, "add", "add", pcus=low.width)
     low.netlist.tap(source, send)
     window = _window(low, peers)
     low.netlist.connect(send, add, "f32", 2 * window)
@@ -45,7 +45,7 @@ def _exchange(op: Operator, low: Lowering, source: Flow) -> None:
 def _scatter(op: Operator, low: Lowering, source: Flow) -> None:
     p, sockets = low.positions, low.sockets
     send, share = _unit(op, low, "send", "peers"), _unit(op, low, "share", "peers")
-    add, collect = _unit(op, low, "add", "add", pcus=1), _unit(op, low, "collect", "buffer")
+    add, collect = _unit(op, low, "add", "add", pcus=low.width), _unit(op, low, "collect", "buffer")
     collect.pmus = low.pmus(p * op.output.width * 4)
     low.netlist.tap(source, send, whole=True)
     window = _window(low, sockets - 1)
@@ -83,7 +83,7 @@ def _ring(op: Operator, low: Lowering, source: Flow) -> None:
     stages = []
     for step in range(2 * steps):
         send = _unit(op, low, f"send.{step}", "peers")
-        take = _unit(op, low, f"take.{step}", "add", pcus=1)
+        take = _unit(op, low, f"take.{step}", "add", pcus=low.width)
         net.connect(send, take, "f32", window, peers="next")
         stages.append((send, take))
     collect = _unit(op, low, "collect", "buffer")
@@ -118,7 +118,8 @@ def _ring(op: Operator, low: Lowering, source: Flow) -> None:
 
 
 def _unit(op: Operator, low: Lowering, name: str, role: str, pcus: int = 0) -> Unit:
-    return low.netlist.unit(f"{op.local_name}.{name}", op.local_name, role, {"op": "copy"}, pcus=pcus)
+    # What goes to other sockets is paced by the ports, not by links on chip.
+    return low.netlist.unit(f"{op.local_name}.{name}", op.local_name, role, {"op": "copy"}, pcus=pcus, links=low.width)
 
 
 def _levels(low: Lowering) -> int:
@@ -142,7 +143,9 @@ def _clock(low: Lowering) -> int:
 
 def _paced(unit: Unit, low: Lowering, times: int, taken: int, vectors: int, produce: list[tuple[int, int]]) -> None:
     """``times`` firings at the rate at which the ports move ``vectors`` vectors each, never faster."""
-    whole = vectors * VECTOR_BYTES * _clock(low)
+    # Waves of a prompt are in all sums at a time, which then share the ports.
+    sums = sum(other.kind == "all_reduce" for other in low.stretch.operators) if low.waves > 1 else 1
+    whole = sums * vectors * VECTOR_BYTES * _clock(low)
     rate = _port_bytes_per_second(low)
     # Sixteenths of a cycle are close enough; the rest is rounded up.
     sixteenths = -(-16 * whole // rate)

@@ -13,21 +13,15 @@ from rdu.compiler.cache import CacheLayout, cache_layout
 from rdu.compiler.context import Lowering, into
 from rdu.compiler.formats import VECTOR_BYTES, Element, chunks, lanes, row_bytes
 from rdu.compiler.netlist import Count, Json, Load, Unit
+from rdu.compiler.operators.prompt_attention import lower_prompt
 from rdu.graph import Attention, Operator, Tensor
 
 
 def lower(op: Operator, low: Lowering) -> None:
     """Units: aligners for q, k and v; bundles of dots, softmax units and mixes; a flatten."""
-    net, form, a = low.netlist, low.form, op.attention
+    a, shape = op.attention, low.allocation.attends[op.name]
     assert a is not None
-    shape = low.allocation.attends[op.name]
-    # With a batch, each sequence has one new row and heads of its own.
-    p = low.positions // low.batch
     group = a.heads // a.kv_heads
-    rows, each = group * p, shape.per_head // shape.mixes
-    cached = low.cache(op)
-    past = net.argument(f"past.{cached}")
-    held = attend_pmus(low.machine, a, shape, p, low.context)
     q, k, v = op.inputs
     turns = _turns(op, low, a) if low.rotated else None
     aligned = {
@@ -35,6 +29,30 @@ def lower(op: Operator, low: Lowering) -> None:
         "k": _align(op, low, "k", k, 1, 1, turns),
         "v": _align(op, low, "v", v, 1, shape.mixes, None),
     }
+    if low.allocation.wave is None:
+        flatten = _lower_step(op, low, aligned)
+    else:
+        flatten = _flatten(op, low, a)
+        lower_prompt(op, low, aligned, flatten, _layout(op, low))
+    for which in ("k", "v"):
+        _store(op, low, which, aligned[which])
+    low.emit(low.publish(op.output, flatten, low.element(op)))
+
+
+def _lower_step(op: Operator, low: Lowering, aligned: dict[str, Unit]) -> Unit:
+    """Cached rows stream past the queries of this call; with a batch, each sequence has heads of its own.
+
+    Returns the flatten.
+    """
+    net, form, a = low.netlist, low.form, op.attention
+    assert a is not None
+    shape = low.allocation.attends[op.name]
+    p = low.positions // low.batch
+    group = a.heads // a.kv_heads
+    rows, each = group * p, shape.per_head // shape.mixes
+    cached = low.cache(op)
+    past = net.argument(f"past.{cached}")
+    held = attend_pmus(low.machine, a, shape, p, low.context)
     name, rounds = op.local_name, Count(f"rounds.{cached}")
     macs = lanes(form.operand) * rows
     dot_op = {
@@ -66,8 +84,7 @@ def lower(op: Operator, low: Lowering) -> None:
     adders = shape.units * shape.parts * shape.mixes
     mix = net.unit(f"{name}.mix", name, "mix", mix_op, copies=adders, pcus=1, pmus=1, macs=macs)
     mix.variants = tuple({"at": at // shape.mixes % shape.parts} for at in range(adders))
-    flatten = net.unit(f"{name}.flatten", name, "align", _flatten_op(op, low, a), pcus=1)
-    flatten.pmus = low.pmus(low.positions * op.output.width * 4)
+    flatten = _flatten(op, low, a)
 
     keys, values = (_buffer(op, low, which, pmus) for which, pmus in (("k", held[0]), ("v", held[1])))
     net.connect(aligned["q"], dot, form.operand, rows * shape.per_head)
@@ -81,8 +98,6 @@ def lower(op: Operator, low: Lowering) -> None:
     summed: Element = "f32" if shape.parts > 1 else form.operand
     sent = rows * each * (lanes(form.operand) // lanes(summed))
     net.connect(mix, flatten, summed, sent)
-    for which in ("k", "v"):
-        _store(op, low, which, aligned[which])
 
     cycles = lanes(form.operand) // lanes("f32")
     for which, heads, parts in (("q", group, 1), ("k", 1, 1), ("v", 1, shape.mixes)):
@@ -98,7 +113,7 @@ def lower(op: Operator, low: Lowering) -> None:
     with mix.loop(shape.rounds):
         _mix_nest(mix, low, shape, rounds, rows, p, sent)
     flatten.fire(shape.rounds * sent, consume=[(0, 1)], ii=adders)
-    low.emit(low.publish(op.output, flatten, low.element(op)))
+    return flatten
 
 
 def _align(op: Operator, low: Lowering, which: str, x: Tensor, group: int, mixes: int, turns: Load | None) -> Unit:
@@ -115,7 +130,8 @@ def _align(op: Operator, low: Lowering, which: str, x: Tensor, group: int, mixes
         "positions": low.positions,
         "out": low.form.operand,
     }
-    unit = low.netlist.unit(f"{op.local_name}.{which}", op.local_name, "align", token_op, pcus=1)
+    unit = low.netlist.unit(f"{op.local_name}.{which}", op.local_name, "align", token_op)
+    unit.pcus = unit.links = low.width
     unit.pmus = low.pmus(low.positions * x.width * 4)
     flow = low.flow(x, "f32")
     low.netlist.tap(flow, unit)
@@ -123,14 +139,14 @@ def _align(op: Operator, low: Lowering, which: str, x: Tensor, group: int, mixes
     unit.fire(flow.chunks, consume=[(0, low.positions)])
     if turns is not None:
         into(turns, unit, turns.tokens)
-        unit.fire(turns.tokens, consume=[(1, 1)])
+        unit.fire(turns.tokens // low.waves, consume=[(1, 1)])
     return unit
 
 
 def _turns(op: Operator, low: Lowering, a: Attention) -> Load:
     """The rows of the position table that this call's positions need, once for q and k."""
     net, row = low.netlist, row_bytes(a.head_dim, "f32")
-    tokens = row // VECTOR_BYTES * low.positions
+    tokens = row // VECTOR_BYTES * low.positions * low.waves
     address = {"base": 0, "argument": net.argument("turns")}
     at = {"base": 0, "argument": net.argument("turn")}
     granules = low.granules(tokens)
@@ -140,8 +156,9 @@ def _turns(op: Operator, low: Lowering, a: Attention) -> Load:
     return low.load(op.local_name, address, source, "f32", tokens, granules=granules)
 
 
-def _flatten_op(op: Operator, low: Lowering, a: Attention) -> Json:
-    return {
+def _flatten(op: Operator, low: Lowering, a: Attention) -> Unit:
+    """Heads to flat."""
+    token_op = {
         "op": "flatten",
         "width": op.output.width,
         "head_dim": a.head_dim,
@@ -152,6 +169,10 @@ def _flatten_op(op: Operator, low: Lowering, a: Attention) -> Json:
         "positions": low.positions,
         "out": low.element(op),
     }
+    name, width = op.local_name, low.width
+    unit = low.netlist.unit(f"{name}.flatten", name, "align", token_op, pcus=width, links=width)
+    unit.pmus = low.pmus(low.positions * op.output.width * 4)
+    return unit
 
 
 def _layout(op: Operator, low: Lowering) -> CacheLayout:
@@ -209,7 +230,7 @@ def _store(op: Operator, low: Lowering, which: str, aligned: Unit) -> None:
     granules = layout.stored_granules(p)
     address = {"base": 0, "argument": net.argument(f"{which}.{low.cache(op)}.store")}
     pattern = address | {
-        "run": granules * shape.rounds,
+        "run": granules * shape.rounds * low.waves,
         "stride": layout.layer_bytes,
         "bytes": low.granule_bytes,
         "indexed": False,

@@ -6,7 +6,7 @@ gather multiplies by each output's scale; where activations are too, a unit of t
 
 from __future__ import annotations
 
-from rdu.compiler.allocate import SCALES, linear_pmus
+from rdu.compiler.allocate import SCALES, Linear, linear_pmus, prompt_pmus
 from rdu.compiler.context import Lowering, into
 from rdu.compiler.formats import chunks, lanes
 from rdu.compiler.netlist import Flow, Unit
@@ -25,17 +25,38 @@ def lower(op: Operator, low: Lowering) -> None:
     # Scales and bias before the weights: without them no sum leaves the gather, and then no weight would move either.
     gather = _gather(op, low, x.scales)
     buffer = net.unit(f"{op.local_name}.buffer", op.local_name, "buffer", {"op": "deal"}, links=shape.macs)
-    buffer.pmus = linear_pmus(low.machine, shape, depth, p)
+    held = low.waves > 1
+    if held:
+        # In a prompt the weights stay while the waves pass.
+        buffer.pmus, keep = prompt_pmus(low.machine, shape, depth + shape.vectors_per_unit, p)
+    else:
+        buffer.pmus = linear_pmus(low.machine, shape, depth, p)
     mac_op = {"op": "mac", "element": form.weight, "x": form.activation, "positions": p, "rounds": shape.rounds}
     mac = net.unit(f"{op.local_name}.mac", op.local_name, "mac", mac_op, copies=shape.macs, pcus=1, macs=width * p)
     parts = [shape.part_of(split) for split in range(shape.splits)]
     mac.variants = tuple({"first": first, "inner": inner} for first, inner in parts for _ in range(shape.units))
-    net.connect(buffer, mac, form.weight, net.fifo)
-    net.tap(x, mac, whole=True)
+    if held:
+        # A wave of activations goes to the macs chunk by chunk, each part's to its lanes, while the next wave comes.
+        hold = net.unit(f"{op.local_name}.hold", op.local_name, "buffer", {"op": "copy"}, pmus=keep, links=keep)
+        net.tap(x, hold, whole=True)
+        hold.fire(x.chunks, consume=[(0, p)])
+        taken, latency = shape.taken * p, low.machine.pmu.latency_cycles
+        times = shape.rounds * shape.part_chunks
+        hold.fire(times, produce=[(0, taken)], ii=taken * low.port_cycles, latency=latency)
+        net.connect(buffer, mac, form.weight, max(net.fifo, 2 * width))
+        net.connect(hold, mac, form.activation, 2 * taken)
+    else:
+        net.connect(buffer, mac, form.weight, net.fifo)
+        net.tap(x, mac, whole=True)
     net.connect(mac, gather, "f32", 2 * tile_tokens, input=0)
 
     low.buffer_nest(buffer, shape.vectors_per_unit, shape.macs)
-    _mac_nest(mac, low, op, x.chunks)
+    if held:
+        _again(buffer, low, shape)
+        _block_nest(mac, low, shape)
+    else:
+        _mac_nest(mac, low, op, x.chunks)
+    buffer.steady = True
     address = low.weight(op, 0)
     order = {
         "tiles": shape.tiles,
@@ -80,7 +101,7 @@ def quantised(tensor: Tensor, low: Lowering) -> Flow:
     net, p = low.netlist, low.positions
     source = low.flow(tensor, "f32")
     token_op = {"op": "quantise", "width": tensor.width, "positions": p}
-    unit = net.unit(f"quantise.{len(net.units)}", "quantise", "quantise", token_op, pcus=1)
+    unit = net.unit(f"quantise.{len(net.units)}", "quantise", "quantise", token_op, pcus=low.width, links=low.width)
     unit.pmus = low.pmus(p * tensor.width * 4)
     net.tap(source, unit)
     scales = Flow(unit, "f32", chunks(p, "f32"))
@@ -93,7 +114,8 @@ def quantised(tensor: Tensor, low: Lowering) -> Flow:
         produce = [(out, scales.chunks) for out in scales.outputs]
         unit.fire(1, produce=produce, ii=2 * low.pipeline, latency=low.pipeline)
         produce = [(out, p) for out in flow.outputs]
-        unit.fire(flow.chunks, produce=produce, ii=lanes("int8") // lanes("f32") * p, latency=low.pipeline)
+        ii = -(-lanes("int8") // lanes("f32") * p // unit.links)
+        unit.fire(flow.chunks, produce=produce, ii=ii, latency=low.pipeline)
 
     low.writers.append(write)
     return flow
@@ -134,6 +156,30 @@ def _mac_nest(mac: Unit, low: Lowering, op: Operator, chunks_in: int) -> None:
         fire(1, last=True)
 
 
+def _again(buffer: Unit, low: Lowering, shape: Linear) -> None:
+    """The weights once more for each wave after the first: a chunk of the reduced dimension at a time."""
+    latency = low.machine.pmu.latency_cycles
+    full, rest = divmod(shape.part, shape.width)
+    with buffer.loop((low.waves - 1) * shape.rounds):
+        for times, vectors in ((full, shape.width), (1 if rest else 0, rest)):
+            buffer.fire(times, produce=[(0, vectors)], ii=vectors * low.port_cycles, latency=latency)
+
+
+def _block_nest(mac: Unit, low: Lowering, shape: Linear) -> None:
+    """A systolic array: a block of weights, a chunk of the reduced dimension long, meets the chunks of all positions.
+
+    Inputs: 0 weights, 1 activations, which come anew for each tile. The last block of a tile sends the sums.
+    """
+    p, width = low.positions, shape.width
+    full, rest = divmod(shape.part, width)
+    blocks = [(full - (rest == 0), width, False)] + ([(1, rest, True)] if rest else [(1, width, True)])
+    with mac.loop(shape.rounds):
+        for times, vectors, last in blocks:
+            produce = [(0, p * width // lanes("f32"))] if last else []
+            ii = low.mac_cycles(width * p * vectors, low.form.activation)
+            mac.fire(times, consume=[(0, vectors), (1, shape.taken * p)], produce=produce, ii=ii, latency=low.pipeline)
+
+
 def _gather(op: Operator, low: Lowering, row_scales: Flow | None) -> Unit:
     """The unit that takes a tile from every mac, and sends the tensor in order; inputs after the macs': scales of the
     rows, scales of the outputs, bias.
@@ -147,7 +193,8 @@ def _gather(op: Operator, low: Lowering, row_scales: Flow | None) -> Unit:
         "quantized": row_scales is not None,
         "scaled": form.scaled,
     }
-    gather = low.netlist.unit(f"{op.local_name}.gather", op.local_name, "gather", token_op, pcus=1)
+    name, width = op.local_name, low.width
+    gather = low.netlist.unit(f"{name}.gather", name, "gather", token_op, pcus=width, links=width)
     gather.pmus = low.pmus(p * op.output.width * 4)
     gather.inputs = 1
     flow = low.publish(op.output, gather, "f32")
@@ -160,11 +207,14 @@ def _gather(op: Operator, low: Lowering, row_scales: Flow | None) -> Unit:
     parts = [SCALES] * form.scaled + [1] * (op.weights[1] is not None)
     beside = [(low.load_vector(op, at, gather, shape.tiles * tile, form.beside), tile) for at in parts]
 
+    waves, pipeline = low.waves, low.pipeline
+
     def fire(times: int, tokens: int, *, first: bool = False) -> None:
         consume = [(0, per_tile * p)] if first else []
-        consume += beside
+        # They are kept for the waves after the first.
+        consume += beside if not gather.steady else []
         produce = [(output, tokens) for output in flow.outputs]
-        gather.fire(times, consume=consume, produce=produce, latency=low.pipeline)
+        gather.fire(times, consume=consume, produce=produce, latency=pipeline)
 
     def round_of(tiles: int, end: int) -> None:
         """A tile of each unit; the last of the tensor may be only partly there."""
@@ -173,12 +223,18 @@ def _gather(op: Operator, low: Lowering, row_scales: Flow | None) -> Unit:
         if tiles > 1:
             fire(1, end)
 
-    def write() -> None:
+    def pass_wave() -> None:
         if rows:
             gather.fire(1, consume=rows)
         with gather.loop(shape.rounds - 1):
             round_of(shape.units, per_tile * p)
         round_of(shape.tiles - (shape.rounds - 1) * shape.units, last)
+
+    def write() -> None:
+        pass_wave()
+        gather.steady = True
+        with gather.loop(waves - 1):
+            pass_wave()
 
     low.writers.append(write)
     return gather

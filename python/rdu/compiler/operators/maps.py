@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rdu.compiler.allocate import waves_kept
 from rdu.compiler.context import Lowering, write_map
 from rdu.graph import Operator
 
@@ -10,11 +11,13 @@ def lower(op: Operator, low: Lowering) -> None:
     """Inputs in the operator's order."""
     element = low.element(op)
     token_op = {"op": "map", "function": op.kind, "positions": low.positions, "out": element}
-    unit = low.netlist.unit(op.local_name, op.local_name, "map", token_op, pcus=1)
-    unit.pmus = len(op.inputs) * low.pmus(low.positions * op.output.width * 4)
+    unit = low.netlist.unit(op.local_name, op.local_name, "map", token_op, pcus=low.width, links=low.width)
+    # One input may be waves ahead of another, which took the way round: through attention, say.
+    kept = low.positions * (1 if low.last_only else waves_kept(op, low.allocation.wave))
+    unit.pmus = len(op.inputs) * low.pmus(kept * op.output.width * 4)
     sources = [low.flow(tensor, "f32") for tensor in op.inputs]
     for source in sources:
-        low.netlist.tap(source, unit, whole=True)
+        low.netlist.tap(source, unit, whole=True, positions=kept)
     write_map(low, unit, low.publish(op.output, unit, element), sources)
 
 

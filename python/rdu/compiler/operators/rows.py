@@ -23,10 +23,10 @@ def lower(op: Operator, low: Lowering) -> None:
         "positions": low.positions,
         "out": "f32",
     }
-    unit = low.netlist.unit(op.local_name, op.local_name, "align", token_op, pcus=1)
+    unit = low.netlist.unit(op.local_name, op.local_name, "align", token_op, pcus=low.width, links=low.width)
     unit.pmus = low.pmus(low.positions * width * 4)
     per_row = chunks(width, form.operand)
-    count = per_row * low.positions
+    count = per_row * low.positions * low.waves
     table = low.weight(op, 0)
     stored = whole(per_row * VECTOR_BYTES, low.granule_bytes)
     source = {"kind": "rows", "at": table, "run": per_row, "stride": row_bytes(width, form.operand)}
@@ -36,11 +36,11 @@ def lower(op: Operator, low: Lowering) -> None:
         source,
         form.operand,
         count,
-        granules=low.positions * stored // low.granule_bytes,
+        granules=low.positions * low.waves * stored // low.granule_bytes,
         indexed_bytes=stored,
     )
     into(load, unit, count)
-    unit.fire(count, consume=[(0, 1)])
+    unit.fire(per_row * low.positions, consume=[(0, 1)])
     low.emit(low.publish(op.output, unit, "f32"))
 
 

@@ -1,0 +1,254 @@
+"""Allocation for prompts: waves of positions stream through operators that all work at the same time.
+
+The weights of a layer stay on chip while all waves pass; those of the next layer replace them vector by vector as the
+last wave leaves them behind, as far as they run ahead in the buffers. So PCUs go by the work of an operator, not by its
+root, and the time of a wave is that of the slowest operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from rdu.compiler.allocate import (
+    MOST_SPLITS,
+    Allocation,
+    Attend,
+    Linear,
+    Wave,
+    check_budget,
+    fixed_units,
+    granule_bytes,
+    hbm_vectors_per_cycle,
+    linear_pmus,
+    place_weights,
+    pmus_for,
+    prompt_pmus,
+    row_vectors,
+    weight_shape,
+)
+from rdu.compiler.formats import VECTOR_BYTES, Format, chunks, lanes, rate_of
+from rdu.compiler.fuse import Region
+from rdu.errors import CompileError
+from rdu.graph import Attention
+from rdu.machine import Machine
+
+# Positions of a wave below which weights would be read from SRAM for too little work.
+LEAST_WAVE = 12
+# Lanes with more than so many times a fair share of the vectors are as good as none: shorter blocks are better.
+FEWEST = 32
+PROMPT_HELP = "more sockets, a narrower dtype, a smaller mapping.prefill_wave, or fusion='op'"
+
+
+def waves_of(machine: Machine, prompt: int, sequences: int, blocks: int) -> Iterator[Wave]:
+    """Waves of one size, not larger than ``mapping.prefill_wave``; then smaller ones, which take less SRAM.
+
+    Of each: with the rows of earlier blocks on chip, and streamed.
+    """
+    block, rows = -(-prompt // blocks), machine.mapping.prefill_wave
+    while rows >= min(LEAST_WAVE, machine.mapping.prefill_wave):
+        count = -(-block // rows)
+        for streamed in (False, True)[: min(blocks, 2)]:
+            yield Wave(-(-block // count), count, sequences, blocks, streamed)
+        rows //= 2
+
+
+def choose_wave(
+    regions: Iterable[Region], machine: Machine, form: Format, prompt: int, sequences: int
+) -> tuple[Wave, list[Allocation]]:
+    """The blocks and waves with which the prompts are done first, and the allocation of each region.
+
+    All prompts in one call are tried first, then one after another, then each in blocks, as the SRAM must hold what the
+    positions of a call carry from layer to layer. More blocks read the weights more often.
+
+    Raises
+    ------
+    CompileError
+        If not even the smallest waves of the shortest blocks fit.
+    """
+    regions = list(regions)
+    best: tuple[float, Wave, list[Allocation]] | None = None
+    problem: CompileError | None = None
+    for together, blocks in _cuts(machine, prompt, sequences):
+        found: tuple[float, Wave, list[Allocation]] | None = None
+        for wave in waves_of(machine, prompt, together, blocks):
+            if wave.streamed and found is not None and not found[1].streamed:
+                continue
+            try:
+                spread = [allocate_prompt(region, machine, form, wave) for region in regions]
+            except CompileError as error:
+                problem = error
+                continue
+            each = zip(regions, spread, strict=True)
+            calls = blocks * (sequences // together)
+            cycles = calls * sum(_cycles(*both, machine, form, wave) for both in each)
+            if found is None or cycles < found[0]:
+                found = cycles, wave, spread
+        if best is not None and (found is None or found[0] >= best[0]):
+            break
+        best = found
+    if best is None:
+        assert problem is not None
+        raise problem
+    return best[1:]
+
+
+def _cuts(machine: Machine, prompt: int, sequences: int) -> Iterator[tuple[int, int]]:
+    """(sequences in a call, calls for each of them): from few and long calls to many and short ones."""
+    yield sequences, 1
+    if sequences > 1:
+        yield 1, 1
+    blocks = 2
+    while blocks * min(LEAST_WAVE, machine.mapping.prefill_wave) <= prompt:
+        yield 1, blocks
+        blocks *= 2
+
+
+def _cycles(region: Region, allocation: Allocation, machine: Machine, form: Format, wave: Wave) -> float:
+    """What a call takes at least: weights as fast as they come, then all waves through the unit with most to do."""
+    cycles_per_mac, width = 2 / machine.pcu.flops_per_cycle[form.rate], lanes(form.weight)
+    once = {op.name for op in region.tail}
+    repeats = {op.name: stretch.layers for stretch in region.stretches for op in stretch.operators}
+    vectors = [linear.vectors_per_unit for name, linear in allocation.linears.items() if name not in once]
+    slowest = max(vectors, default=0) * width * wave.rows * cycles_per_mac
+    for op in region.operators:
+        if op.attention is not None:
+            # Half of the context is the mean.
+            attend, seen = allocation.attends[op.name], wave.context / 2
+            rows = op.attention.heads // op.attention.kv_heads * wave.rows / attend.shares
+            macs = seen * attend.per_head * lanes(form.operand) * rows
+            slowest = max(slowest, 2 * macs / machine.pcu.flops_per_cycle[rate_of(form.operand)])
+            if wave.streamed:
+                slowest = max(slowest, 2 * seen * attend.padded / hbm_vectors_per_cycle(machine))
+    # The first wave is alone on its way; about half of the operators follow each other.
+    waves = wave.count * wave.sequences + len(repeats) / 2
+    loaded = sum(linear.vectors * repeats[name] for name, linear in allocation.linears.items())
+    return max(repeats.values()) * waves * slowest + loaded / hbm_vectors_per_cycle(machine)
+
+
+def allocate_prompt(region: Region, machine: Machine, form: Format, wave: Wave) -> Allocation:
+    """Spread ``region`` over the machine for waves of positions.
+
+    Attention is given fewer units than its work asks for where that makes all of it fit, or be done sooner.
+
+    Raises
+    ------
+    CompileError
+        Names the resource, how much is missing, and what would help.
+    """
+    best: tuple[float, Allocation] | None = None
+    problem: CompileError | None = None
+    shares = wave.rows
+    while shares:
+        try:
+            found = _allocate(region, machine, form, wave, shares)
+        except CompileError as error:
+            problem = error
+            shares //= 2
+            continue
+        cycles = _cycles(region, found, machine, form, wave)
+        if best is not None and cycles >= best[0]:
+            break
+        best = cycles, found
+        shares = max((attend.shares for attend in found.attends.values()), default=0) // 2
+    if best is None:
+        assert problem is not None
+        raise problem
+    return best[1]
+
+
+def _allocate(region: Region, machine: Machine, form: Format, wave: Wave, shares: int) -> Allocation:
+    """With at most so many ``shares`` of a head's query rows in attention."""
+    tail = {op.name for op in region.tail}
+    linears = [op for op in region.operators if op.kind == "linear"]
+    shapes = {op.name: weight_shape(op, form) for op in linears}
+    width = lanes(form.weight)
+    work = {name: tiles * inner * width * wave.rows for name, (tiles, inner) in shapes.items() if name not in tail}
+    attention = [op.attention for op in region.operators if op.attention is not None]
+    # Scores, and as much for weighted sums, of the last wave, which sees the whole prompt.
+    scores = sum(a.heads * a.head_dim * wave.rows * wave.context for a in attention)
+    total = sum(work.values()) + 2 * scores
+    result = Allocation(granule_bytes(machine), wave=wave)
+    cycles = 2 * total / (machine.total_pcus * machine.pcu.flops_per_cycle[form.rate])
+    widest = max(chunks(op.output.width, "f32") for op in region.operators if op.name not in tail or not work)
+    # An activation passes a unit twice, in and out; that should not take longer than the macs take for a wave.
+    result.width = max(1, min(wave.rows, round(2 * wave.rows * widest / cycles))) if total else 1
+    for op in region.operators:
+        if op.attention is not None:
+            result.attends[op.name] = _attend(op.attention, machine, form, wave, scores / total, result.granule, shares)
+    fixed = list(fixed_units(region, machine, form, wave.rows, wave.context, result))
+    fixed_pcus, fixed_pmus = (sum(counts) for counts in zip(*fixed, strict=True))
+    # What runs once, for the last position, takes its weights as fast as they come.
+    rate = hbm_vectors_per_cycle(machine)
+    # Below this, weights that are ahead would not even cover the way to memory and back, refreshes included.
+    way = round(rate * (2 * machine.cycles(machine.hbm.network_ns) + machine.cycles(machine.hbm.refresh_ns)))
+    most = machine.mapping.weight_buffer_vectors
+    vectors = fair = max(
+        1.0, sum(tiles * inner for name, (tiles, inner) in shapes.items() if name in work) / machine.total_pcus
+    )
+    # No spreading makes the weights smaller.
+    least = sum(
+        1 + pmus_for(machine, tiles * inner * VECTOR_BYTES) for name, (tiles, inner) in shapes.items() if name in work
+    )
+    check_budget(region, machine, fixed_pcus + len(shapes), fixed_pmus + least, PROMPT_HELP)
+    while True:
+        spread = {
+            name: _lanes(tiles, inner, vectors if name in work else tiles * inner / (2 * rate), width)
+            for name, (tiles, inner) in shapes.items()
+        }
+        chosen = {name: replace(linear, taken=width // lanes(form.activation)) for name, linear in spread.items()}
+        pcus = fixed_pcus + sum(linear.macs for linear in chosen.values())
+        for ahead in (most, most // 4, most // 16, 1):
+            buffers = {
+                name: min(linear.vectors_per_unit, most, max(ahead, -(-way // linear.macs)))
+                for name, linear in chosen.items()
+            }
+            pmus = fixed_pmus + sum(
+                sum(prompt_pmus(machine, linear, buffers[name] + linear.vectors_per_unit, wave.rows))
+                if name in work
+                else linear_pmus(machine, linear, buffers[name], wave.sequences)
+                for name, linear in chosen.items()
+            )
+            if pcus <= machine.total_pcus and pmus <= machine.total_pmus:
+                result.linears, result.buffer_vectors = chosen, buffers
+                place_weights(region, form, result)
+                return result
+        if vectors > FEWEST * fair or all(linear.macs == 1 for name, linear in chosen.items() if name in work):
+            check_budget(region, machine, pcus, pmus, PROMPT_HELP)
+        vectors *= 1.05
+
+
+def _attend(a: Attention, machine: Machine, form: Format, wave: Wave, part: float, granule: int, most: int) -> Attend:
+    """Heads side by side, and query rows of a head, as far as the work for scores is ``part`` of all work."""
+    per_head, queries = chunks(a.head_dim, form.operand), a.heads // a.kv_heads * wave.rows
+    shares = 1
+    # The waves before the last see less: on average half.
+    while (
+        shares * 2 <= most and queries % (shares * 2) == 0 and a.kv_heads * shares * 3 < part * machine.total_pcus * 2
+    ):
+        shares *= 2
+    return Attend(
+        heads=a.kv_heads,
+        units=a.kv_heads,
+        dots=1,
+        parts=1,
+        mixes=1,
+        per_head=per_head,
+        padded=row_vectors(a.kv_heads * per_head, granule),
+        shares=shares,
+    )
+
+
+def _lanes(tiles: int, inner: int, vectors: float, width: int) -> Linear:
+    """Few lanes that leave each at most ``vectors`` weight vectors, and little padding, which takes SRAM as well; the
+    most lanes there can be if none leave so few.
+    """
+    found = []
+    splits = 1
+    while splits <= MOST_SPLITS and -(-inner // width) % splits == 0:
+        most = min(tiles, int(vectors // Linear(tiles, inner, 1, splits, width).part))
+        found += [Linear(tiles, inner, -(-tiles // rounds), splits, width) for rounds in range(most, most // 2, -1)]
+        splits *= 2
+    if not found:
+        return Linear(tiles, inner, tiles, splits // 2, width)
+    return min(found, key=lambda linear: (linear.macs * linear.vectors, linear.macs))
