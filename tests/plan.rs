@@ -49,7 +49,7 @@ fn a_tensor_is_made_before_it_is_read() {
         vec![load(0), linear(1, 1, 0)],
         vec![load(0), map(Function::Add, &[0, 1], 1)],
         vec![PlanOp::Store { x: 1, to: pattern() }],
-        vec![PlanOp::Append { x: 1, cache: HERE, head_dim: 16 }],
+        vec![PlanOp::Append { x: 1, cache: HERE, head_dim: 16, span: None }],
     ] {
         let said = refusal(&[16, 16], plan).expect("a plan that reads what is not there");
         assert!(said.contains("reads tensor 1, which no step before it makes"), "{said}");
@@ -59,7 +59,7 @@ fn a_tensor_is_made_before_it_is_read() {
 #[test]
 fn what_a_step_is_about_is_named() {
     let norm = |group| PlanOp::Norm { x: 0, weight: HERE, element: Element::F32, group, eps: 0.0, out: 2 };
-    let heads = |head_dim| PlanOp::Heads { x: 0, table: None, head_dim, interleaved: false, out: 2 };
+    let heads = |head_dim| PlanOp::Heads { x: 0, table: None, head_dim, interleaved: false, span: None, out: 2 };
     for (op, wanted) in [
         (map(Function::Copy, &[0], 7), "step 1 of the plan names tensor 7 of 3"),
         (map(Function::Copy, &[0], 1), "makes rows of 48 values of rows of 16"),
@@ -70,7 +70,7 @@ fn what_a_step_is_about_is_named() {
         (norm(0), "into parts of 0"),
         (heads(0), "into parts of 0"),
         (heads(6), "into parts of 6"),
-        (PlanOp::Append { x: 0, cache: HERE, head_dim: 0 }, "into parts of 0"),
+        (PlanOp::Append { x: 0, cache: HERE, head_dim: 0, span: None }, "into parts of 0"),
     ] {
         let said = refusal(&[16, 48, 16], vec![load(0), op]).expect("a step that cannot be done");
         assert!(said.contains("kernel \"k\": step 1") && said.contains(wanted), "{said}");

@@ -72,7 +72,7 @@ def compile(
         whole numbers with a scale for each output, all else is bf16. ``w8a8``: their activations too, with a scale for
         each row; such sums are exact.
     batch : int
-        Sequences at a time; 1.
+        Sequences that can take decode steps together: `Decoder.generate_batch`.
     context : int, optional
         Most positions of a sequence. Default: the model's own, at most 8192; 4096 for a graph.
     block : int, optional

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -77,17 +77,36 @@ class Layout(Protocol):
 
 @dataclass(frozen=True)
 class Cache:
-    """Where the rows of one attention operator lie: of each layer the keys, and after them the values."""
+    """Where the rows of one attention operator lie: of each layer the keys, and after them the values.
+
+    Each of ``sequences`` has a cache of its own, one behind the other. Those who work on all of them at a time see the
+    same memory as ``joint`` says.
+    """
 
     base: int
     layout: Layout
     layers: int
     window: int | None
+    sequences: int
+    joint: Layout
+
+    @property
+    def sequence_bytes(self) -> int:
+        """Of one sequence, layer after layer."""
+        return self.layers * self.layout.layer_bytes
 
     @property
     def bytes(self) -> int:
-        """All of it, layer after layer."""
-        return self.layers * self.layout.layer_bytes
+        """All of it."""
+        return max(self.sequences * self.sequence_bytes, self.layers * self.joint.layer_bytes)
+
+    def of(self, sequence: int) -> Cache:
+        """What one sequence sees."""
+        return replace(self, base=self.base + sequence * self.sequence_bytes)
+
+    def together(self) -> Cache:
+        """What all of them see when they take a step together."""
+        return replace(self, layout=self.joint)
 
     def seen(self, past: int) -> int:
         """Cached rows that the next call reads: all, or as many as the window lets its first position see."""
@@ -193,6 +212,8 @@ class Program:
         One call in their place, where all of them have the same positions.
     weight_bytes, state_bytes : int
         What the program keeps in HBM.
+    batch : int
+        Sequences that can take a step together: `rdu.batch.BatchSession`.
     quantization : Quantization or None
         What rounding its weights to whole numbers took from them.
     """
@@ -211,18 +232,21 @@ class Program:
     weight_bytes: int
     state_bytes: int
     image: Image
-    lower: Callable[[int, int, tuple[int, ...]], Lowered]
+    lower: Callable[[int, int, tuple[int, ...], bool], Lowered]
     reporter: Reporter | None = None
     # Without values the program can only be timed: `Session.advance`.
     values: bool = True
     quantization: Quantization | None = None
-    _kernels: dict[tuple[int, int, tuple[int, ...]], Loaded] = field(default_factory=dict)
+    batch: int = 1
+    _kernels: dict[tuple[int, int, tuple[int, ...], bool], Loaded] = field(default_factory=dict)
 
-    def kernel(self, index: int, positions: int, sources: tuple[int, ...]) -> Loaded:
-        """The kernel for calls of ``positions`` rows; lowered when first asked for."""
-        key = (index, positions, sources)
+    def kernel(self, index: int, positions: int, sources: tuple[int, ...], joined: bool = False) -> Loaded:
+        """The kernel for calls of ``positions`` rows of one sequence, or with ``joined`` of one row of each sequence of
+        the batch; lowered when first asked for.
+        """
+        key = (index, positions, sources, joined)
         if key not in self._kernels:
-            lowered = self.lower(index, positions, sources)
+            lowered = self.lower(index, positions, sources, joined)
             core = _core.Kernel(lowered.description)
             self._kernels[key] = Loaded(len(self._kernels), lowered, core, positions)
         return self._kernels[key]

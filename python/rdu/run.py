@@ -186,10 +186,17 @@ class Session:
                 parts.append(self._read(boundary.base, boundary.width, written[name]))
 
     def advance(
-        self, count: int, rows: list[int], written: dict[str, int], *, tail: bool = False, wanted: bool = True
+        self,
+        count: int,
+        rows: list[int],
+        written: dict[str, int],
+        *,
+        tail: bool = False,
+        wanted: bool = True,
+        joined: bool = False,
     ) -> None:
         """One pass of ``count`` positions whose inputs are in memory; ``written`` tells and is told how many rows each
-        tensor there has.
+        tensor there has. ``joined``: a row of each sequence of the batch.
         """
         started, cycles = time.perf_counter(), self._core.cycles
         sites = self.program.sites
@@ -200,7 +207,7 @@ class Session:
                 continue
             positions = 1 if tail and site.tail else count
             sources = tuple(written[name] for name in site.inputs)
-            kernel = self.program.kernel(site.kernel, positions, sources)
+            kernel = self.program.kernel(site.kernel, positions, sources, joined)
             arguments = [self._argument(name, site) for name in kernel.lowered.arguments]
             core = kernel.whole if self.mode == "step" else kernel.core
             self._core.call(kernel.number, core, arguments, rows, self.mode, self.progress)
@@ -224,8 +231,11 @@ class Session:
             names = site.inputs if kind == "in" else site.outputs
             return boundaries[names[int(rest)]].base
         number, _, use = rest.partition(".")
-        cache = site.caches[int(number)]
-        return cache_argument(cache, kind, use, self.past)
+        return cache_argument(self._cache(site.caches[int(number)]), kind, use, self.past)
+
+    def _cache(self, cache: Cache) -> Cache:
+        """As the next call sees it."""
+        return cache
 
     def _read(self, base: int, width: int, positions: int) -> Array:
         count = -(-width // LANES) * LANES * positions

@@ -210,9 +210,17 @@ def whole(byte_count: int, granule: int) -> int:
 
 
 def allocate(
-    region: Region, machine: Machine, form: Format, positions: int, context: int, batch: int = 1
+    region: Region,
+    machine: Machine,
+    form: Format,
+    positions: int,
+    context: int,
+    batch: int = 1,
+    like: Allocation | None = None,
 ) -> Allocation:
     """Spread ``region`` over the machine so that ``positions`` rows and ``context`` cached rows fit.
+
+    With ``like``, sums are cut as they are there, and the weights of both lie in the same place.
 
     Raises
     ------
@@ -225,7 +233,7 @@ def allocate(
     fixed_pcus, fixed_pmus = (sum(counts) for counts in zip(*fixed, strict=True))
     linears = [op for op in region.operators if op.kind == "linear"]
     if not linears:
-        place_weights(region, form, result)
+        place_weights(region, form, result, like)
         check_budget(region, machine, fixed_pcus, fixed_pmus)
         return result
     shapes = {op.name: weight_shape(op, form) for op in linears}
@@ -234,7 +242,7 @@ def allocate(
     # Operators wait for each other, so their times add up: the sum is least when units go by the root of the work.
     work = {name: tiles * inner for name, (tiles, inner) in shapes.items()}
     scale = sum(math.sqrt(work[name] * repeats[name]) for name in work) / machine.total_pcus
-    splits: dict[str, int] = {}
+    splits = {name: linear.splits for name, linear in like.linears.items()} if like else {}
     while True:
         targets = {name: max(1, int(scale * math.sqrt(work[name] / repeats[name]))) for name in work}
         spread = {name: _spread(*shapes[name], targets[name], width, splits.get(name)) for name in work}
@@ -250,7 +258,7 @@ def allocate(
             )
             if pmus <= machine.total_pmus:
                 result.linears, result.buffer_vectors = chosen, buffers
-                place_weights(region, form, result)
+                place_weights(region, form, result, like)
                 return result
         if all(targets[name] >= work[name] for name in work):
             check_budget(region, machine, pcus, pmus if splits else 0)
@@ -434,16 +442,20 @@ def attend_pmus(
     )
 
 
-def place_weights(region: Region, form: Format, result: Allocation) -> None:
+def place_weights(region: Region, form: Format, result: Allocation, like: Allocation | None = None) -> None:
     """Weights lie in the order of need, each padded to whole granules; a loop's layers follow each other."""
+    spreads = [result, like] if like else [result]
     for stretch in region.stretches:
         start = result.weight_bytes
         for op in stretch.operators:
             for at in stored(op, form):
                 result.weight_offsets[(op.name, at)] = result.weight_bytes
-                result.weight_bytes += _stored_bytes(op, at, form, result)
+                result.weight_bytes += max(_stored_bytes(op, at, form, spread) for spread in spreads)
         result.layer_bytes[start] = result.weight_bytes - start
         result.weight_bytes += (stretch.layers - 1) * result.layer_bytes[start]
+    if like:
+        like.weight_offsets, like.weight_bytes = result.weight_offsets, result.weight_bytes
+        like.layer_bytes = result.layer_bytes
 
 
 def stored(op: Operator, form: Format) -> list[int]:

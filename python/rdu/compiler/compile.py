@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import chain
 
@@ -36,13 +37,12 @@ def compile_graph(
 ) -> Program:
     """Map ``graph`` onto ``machine`` and load its weights; see `rdu.compile`.
 
-    Without ``values`` no weight is read: the program can be timed, also with a batch of sequences, and on one of
-    several sockets that work alike.
+    Without ``values`` no weight is read: the program can be timed, and on one of several sockets that work alike. A
+    program that has both values and a batch has two mappings of the same sums: of prompts, which come one by one, and
+    of a decode step of all sequences.
     """
     if dtype not in FORMATS:
         raise CompileError(f"dtype is {dtype!r}; choose one of {', '.join(FORMATS)}")
-    if values and batch != 1:
-        raise CompileError(f"batch is {batch}; only batch=1 is available yet")
     if values and machine.sockets != 1:
         raise CompileError(f"machine {machine.name!r} has {machine.sockets} sockets; only one is available yet")
     block = machine.mapping.prefill_block if block is None else block
@@ -63,14 +63,18 @@ def compile_graph(
     mapped = firsts if joint is None else [joint]
     wave = None
     if prompt is None:
-        allocations = [allocate(region, machine, form, block, context, batch) for region in mapped]
+        allocations = [allocate(region, machine, form, block, context, 1 if values else batch) for region in mapped]
     else:
         # A prompt streams through in waves; each sequence of the batch has its own.
         wave, allocations = choose_wave(mapped, machine, form, prompt, batch)
         block, context = wave.rows, wave.context
+    together = allocations
+    if values and batch > 1:
+        both = zip(mapped, allocations, strict=True)
+        together = [allocate(region, machine, form, batch, context, batch, like) for region, like in both]
     if joint is not None:
         # Same spread, same addresses.
-        allocations *= len(firsts)
+        allocations, together = allocations * len(firsts), together * len(firsts)
 
     space = _Space(machine, granule)
     if joint is None:
@@ -85,9 +89,17 @@ def compile_graph(
         stride = row_bytes(width, "f32")
         turns = (space.take(context * stride + granule), stride)
     weight_bytes = space.end
-    boundaries = _boundaries(graph, regions, wave.positions if wave else block, space)
+    boundaries = _boundaries(graph, regions, wave.positions if wave else max(block, batch), space)
     caches = [
-        _caches(region, firsts[kernel], allocations[kernel], form, context, space)
+        _caches(
+            region,
+            firsts[kernel],
+            (allocations[kernel], together[kernel]),
+            form,
+            context,
+            space,
+            batch if values else 1,
+        )
         for region, kernel in zip(regions, kernels, strict=True)
     ]
     sites = tuple(
@@ -99,7 +111,7 @@ def compile_graph(
     one_call = None
     if joint is not None and len(regions) > 1:
         one_call = _site(joint, len(firsts), weight_bases[0], tuple(chain(*caches)), tail=False)
-        firsts, allocations = [*firsts, joint], [*allocations, allocations[0]]
+        firsts, allocations, together = [*firsts, joint], [*allocations, allocations[0]], [*together, together[0]]
     space.check(weight_bytes)
 
     rotated = graph.table is not None
@@ -107,10 +119,10 @@ def compile_graph(
     names = [_kernel_name(region, kernels.count(at)) for at, region in enumerate(firsts)]
 
     @cache
-    def lower_one(index: int, positions: int, sources: tuple[int, ...]) -> Kernel:
+    def lower_one(index: int, positions: int, sources: tuple[int, ...], joined: bool = False) -> Kernel:
         return lower(
             firsts[index],
-            allocations[index],
+            (together if joined else allocations)[index],
             machine,
             form,
             positions=positions,
@@ -118,9 +130,10 @@ def compile_graph(
             context=context,
             rotated=rotated,
             name=names[index],
-            batch=1 if wave else batch,
+            batch=batch if joined or not (values or wave) else 1,
             planned=values,
             tail=index in tails,
+            alone=allocations[index] if joined else None,
         )
 
     image, quantization = Image(), None
@@ -129,6 +142,8 @@ def compile_graph(
             # The widest and the narrowest call must fit before weights are read.
             for positions in sorted({1, block}):
                 lower_one(index, positions, (positions,) * len(region.inputs))
+            if batch > 1:
+                lower_one(index, batch, (batch,) * len(region.inputs), True)
         placed = [
             entry
             for region, kernel, base in zip(regions, kernels, weight_bases, strict=True)
@@ -154,6 +169,7 @@ def compile_graph(
         values=values,
         reporter=reporter,
         quantization=quantization,
+        batch=batch,
     )
 
 
@@ -215,16 +231,26 @@ def _boundaries(graph: Graph, regions: list[Region], block: int, space: _Space) 
 
 
 def _caches(
-    region: Region, first: Region, allocation: Allocation, form: Format, context: int, space: _Space
+    region: Region,
+    first: Region,
+    spreads: tuple[Allocation, Allocation],
+    form: Format,
+    context: int,
+    space: _Space,
+    batch: int,
 ) -> tuple[Cache, ...]:
+    """Of every sequence alone, and in the same place of all together."""
     found = []
     for stretch, model in zip(region.stretches, first.stretches, strict=True):
         for op, named in zip(stretch.operators, model.operators, strict=True):
             if op.attention is None:
                 continue
-            layout = cache_layout(op.attention, allocation.attends[named.name], form, context, space.granule)
-            base = space.take(stretch.layers * layout.layer_bytes)
-            found.append(Cache(base, layout, stretch.layers, op.attention.window))
+            alone, joint = (
+                cache_layout(op.attention, spread.attends[named.name], form, context, space.granule)
+                for spread in spreads
+            )
+            cache = Cache(0, alone, stretch.layers, op.attention.window, batch, joint)
+            found.append(replace(cache, base=space.take(cache.bytes)))
     return tuple(found)
 
 

@@ -34,6 +34,10 @@ class Lowering:
     # Those of this region that do.
     tail: frozenset[Operator] = frozenset()
     sockets: int = 1
+    # Of a call for several sequences that has values: the mapping that each of them alone has, whose rows lie in
+    # memory, and how many arguments each has of its own.
+    alone: Allocation | None = None
+    span: int | None = None
     layer: int = 0
     twins: dict[str, Operator] = field(default_factory=dict)
     turns: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -181,6 +185,10 @@ class Lowering:
             self.turns = {}
         self.stretch, self.layer, self.made_in_layer = stretch, layer, 0
         self.twins = {op.name: first for op, first in zip(stretch.bodies[layer], stretch.operators, strict=True)}
+
+    def own(self, name: str) -> int:
+        """Index of the argument of that name, which each sequence has of its own; of several, the first's."""
+        return self.netlist.argument(name if self.span is None else f"0/{name}")
 
     def cache(self, op: Operator) -> int:
         """Number of an attention operator's cache among those of the region."""

@@ -89,13 +89,15 @@ def lower(
     batch: int = 1,
     planned: bool = True,
     tail: bool = False,
+    alone: Allocation | None = None,
 ) -> Kernel:
     """Lower ``region`` for calls of ``positions`` rows.
 
     ``sources`` says how many rows each input has in memory: of more than ``positions`` only the last are read (an
     output head that needs just the last position). ``context`` bounds the cached rows; ``rotated`` says that a position
-    table exists; the rows are one each of ``batch`` sequences. Without ``planned`` the kernel has time alone. With
-    ``tail`` nothing in the region needs more of a prompt than the last position of each sequence.
+    table exists; the rows are one each of ``batch`` sequences, whose own rows lie in memory as ``alone`` says. Without
+    ``planned`` the kernel has time alone. With ``tail`` nothing in the region needs more of a prompt than the last
+    position of each sequence.
     """
     link_cycles = -(-VECTOR_BYTES // machine.network.vector_bytes_per_cycle)
     net = Netlist(name, positions, machine.network.fifo_vectors, link_cycles)
@@ -112,6 +114,7 @@ def lower(
         region.stretches[0],
         batch=batch,
         sockets=machine.sockets,
+        alone=alone,
     )
     if allocation.wave is not None:
         low.tail = frozenset(region.operators if tail else region.tail)
@@ -161,6 +164,8 @@ def _repeat(low: Lowering, units: list[Unit], layers: int, waves: int) -> None:
 def _plan(low: Lowering, region: Region, sources: tuple[int, ...]) -> None:
     """The same computation as blocked steps, layer after layer."""
     net, p = low.netlist, low.positions
+    if low.batch > 1:
+        _number_sequences(low)
     for at, (tensor, source) in enumerate(zip(region.inputs, sources, strict=True)):
         base = {"base": (source - p) * VECTOR_BYTES, "argument": net.argument(f"in.{at}")}
         pattern = base | {"run": p, "stride": source * VECTOR_BYTES, "bytes": VECTOR_BYTES, "indexed": False}
@@ -175,6 +180,17 @@ def _plan(low: Lowering, region: Region, sources: tuple[int, ...]) -> None:
         to = {"base": 0, "argument": net.argument(f"out.{at}")}
         pattern = to | {"run": 1, "stride": VECTOR_BYTES, "bytes": VECTOR_BYTES, "indexed": False}
         net.plan.append({"op": "store", "x": low.values(tensor, "f32"), "to": pattern})
+
+
+def _number_sequences(low: Lowering) -> None:
+    """Each sequence's own arguments, one sequence behind the other."""
+    cached = range(sum(op.kind == "attention" for op in low.operators))
+    uses = ("past.{}", "k.{}.read", "k.{}.write", "v.{}.read", "v.{}.write")
+    names = ["turn"] * low.rotated + [use.format(at) for at in cached for use in uses]
+    for sequence in range(low.batch):
+        for name in names:
+            low.netlist.argument(f"{sequence}/{name}")
+    low.span = len(names)
 
 
 def _elements(region: Region, form: Format) -> dict[int, Element]:

@@ -12,6 +12,11 @@ pub struct Address {
 }
 
 impl Address {
+    /// The same relative to the argument that stands so many further on.
+    pub fn further(self, arguments: usize) -> Address {
+        Address { argument: self.argument.and_then(|argument| argument.checked_add(arguments)), ..self }
+    }
+
     pub fn resolve(self, arguments: &[u64]) -> u64 {
         let argument = self.argument.and_then(|argument| arguments.get(argument));
         self.base.wrapping_add(argument.copied().unwrap_or(0))

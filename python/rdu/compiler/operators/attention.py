@@ -293,11 +293,12 @@ def plan(op: Operator, low: Lowering) -> None:
     net, operand, a = low.netlist, low.form.operand, op.attention
     assert a is not None
     cached, twin = low.cache(op), low.twin(op)
-    layout = cache_layout(a, low.allocation.attends[twin], low.form, low.context, low.granule_bytes)
+    attend = (low.alone or low.allocation).attends[twin]
+    layout = cache_layout(a, attend, low.form, low.context, low.granule_bytes)
     layer = low.layer * layout.layer_bytes
 
     def address(name: str) -> Json:
-        return {"base": layer, "argument": net.argument(f"{name[0]}.{cached}.{name[2:]}")}
+        return {"base": layer, "argument": low.own(f"{name[0]}.{cached}.{name[2:]}")}
 
     made = {}
     for which, x in zip("qkv", op.inputs, strict=True):
@@ -311,11 +312,13 @@ def plan(op: Operator, low: Lowering) -> None:
                 "table": table,
                 "head_dim": a.head_dim,
                 "interleaved": a.interleaved,
+                "span": low.span,
                 "out": made[which],
             }
         )
     for which in "kv":
-        net.plan.append({"op": "append", "x": made[which], "cache": address(f"{which}.write"), "head_dim": a.head_dim})
+        to = {"cache": address(f"{which}.write"), "head_dim": a.head_dim, "span": low.span}
+        net.plan.append({"op": "append", "x": made[which], **to})
     # Rows leave mix rounded, as its stream is, even where the tensor then goes on in fp32.
     rounded = low.scratch(op.output.width, operand)
     net.plan.append(
@@ -324,13 +327,14 @@ def plan(op: Operator, low: Lowering) -> None:
             "query": made["q"],
             "keys": address("k.read"),
             "values": address("v.read"),
-            "past": net.argument(f"past.{cached}"),
+            "past": low.own(f"past.{cached}"),
             "head_dim": a.head_dim,
             "shared_heads": a.kv_heads,
             "scale": a.scale,
             "window": a.window,
-            "parts": low.allocation.attends[twin].parts,
+            "parts": attend.parts,
             "element": operand,
+            "span": low.span,
             "out": rounded,
         }
     )
@@ -340,5 +344,5 @@ def plan(op: Operator, low: Lowering) -> None:
 
 def _turn_rows(low: Lowering, a: Attention) -> Json:
     per_row = chunks(a.head_dim, "f32")
-    at = {"base": 0, "argument": low.netlist.argument("turn")}
+    at = {"base": 0, "argument": low.own("turn")}
     return at | {"run": per_row, "stride": per_row * VECTOR_BYTES, "bytes": VECTOR_BYTES, "indexed": False}

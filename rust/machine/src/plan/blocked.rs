@@ -2,6 +2,7 @@
 
 use super::linear::Quantized;
 use super::{PlanOp, Workspace};
+use crate::address::Address;
 use crate::aside::{Stop, aside};
 use crate::contents::Contents;
 use crate::error::MachineError;
@@ -73,13 +74,19 @@ impl Blocked<'_> {
                 kernels::rms_norm(&self.tensors[*x], *group, &weight, *eps, &mut y)?;
                 self.made(*out, y);
             }
-            PlanOp::Heads { x, table, head_dim, interleaved, out } => {
+            PlanOp::Heads { x, table, head_dim, interleaved, span, out } => {
                 let mut y = self.fresh(*out);
                 y.copy_from_slice(&self.tensors[*x]);
                 if let Some(table) = table {
                     let at = self.addresses(table);
                     for (p, row) in y.chunks_mut(self.kernel.tensors[*out].width).enumerate() {
-                        let address = at(p as u64 * table.run);
+                        let address = match span {
+                            None => at(p as u64 * table.run),
+                            Some(span) => {
+                                let first = Address { base: table.base, argument: table.argument };
+                                first.further(p * span).resolve(&self.call.arguments)
+                            }
+                        };
                         let turn = self.contents.values(address, *head_dim, kernels::Element::F32)?;
                         for head in row.chunks_mut(*head_dim) {
                             rotate(head, &turn, *interleaved)?;
@@ -88,7 +95,7 @@ impl Blocked<'_> {
                 }
                 self.made(*out, y);
             }
-            PlanOp::Append { x, cache, head_dim } => self.append(*x, *cache, *head_dim)?,
+            PlanOp::Append { x, cache, head_dim, span } => self.append(*x, *cache, *head_dim, *span)?,
             PlanOp::Weigh { .. } => self.weigh(&ops[0])?,
             PlanOp::Map { function, inputs, out } => {
                 let mut y = self.fresh(*out);

@@ -1,5 +1,6 @@
 //! Tensors as they cross between a plan and memory.
 
+use super::Span;
 use super::blocked::Blocked;
 use crate::address::Address;
 use crate::element::Element;
@@ -61,12 +62,19 @@ impl Blocked<'_> {
     }
 
     /// Appends rows to a cache, each head padded to whole vectors.
-    pub fn append(&mut self, x: usize, cache: Address, head_dim: usize) -> Result<(), MachineError> {
+    pub fn append(&mut self, x: usize, cache: Address, head_dim: usize, span: Span) -> Result<(), MachineError> {
         let element = rdu_kernels::Element::from(self.kernel.tensors[x].element);
         let head_bytes = (head_dim.div_ceil(element.lanes()) * VECTOR_BYTES) as u64;
-        let address = cache.resolve(&self.call.arguments);
-        for (head, values) in self.tensors[x].chunks(head_dim).enumerate() {
-            self.contents.put(address + head as u64 * head_bytes, values, element)?;
+        let width = self.kernel.tensors[x].width;
+        let row_bytes = (width / head_dim) as u64 * head_bytes;
+        for (p, row) in self.tensors[x].chunks(width.max(1)).enumerate() {
+            let address = match span {
+                None => cache.resolve(&self.call.arguments) + p as u64 * row_bytes,
+                Some(span) => cache.further(p * span).resolve(&self.call.arguments),
+            };
+            for (head, values) in row.chunks(head_dim).enumerate() {
+                self.contents.put(address + head as u64 * head_bytes, values, element)?;
+            }
         }
         Ok(())
     }

@@ -25,6 +25,10 @@ pub struct TensorSpec {
     pub element: Element,
 }
 
+/// Whose rows the positions of a call are: of one sequence, one behind the other, or of a sequence each, whose arguments
+/// of the call stand so many behind those of the sequence before it.
+pub type Span = Option<usize>;
+
 /// One blocked step. Tensors are named by index; operands in memory by address.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
@@ -73,6 +77,8 @@ pub enum PlanOp {
         table: Option<Pattern>,
         head_dim: usize,
         interleaved: bool,
+        #[serde(default)]
+        span: Span,
         out: usize,
     },
     /// Appends rows to a cache, each head padded to whole vectors.
@@ -80,6 +86,8 @@ pub enum PlanOp {
         x: usize,
         cache: Address,
         head_dim: usize,
+        #[serde(default)]
+        span: Span,
     },
     /// For each head: scores of a query against cached keys, softmax, and the sum of cached values weighted by it.
     Weigh {
@@ -95,6 +103,8 @@ pub enum PlanOp {
         /// Cached values are added in so many parts: row r belongs to part r modulo their number.
         parts: usize,
         element: Element,
+        #[serde(default)]
+        span: Span,
         out: usize,
     },
     Map {

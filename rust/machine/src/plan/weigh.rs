@@ -13,15 +13,12 @@ const THREADED_MACS: usize = 1 << 16;
 impl Blocked<'_> {
     /// Errors: `op` is no `Weigh`; heads that do not divide; a cache that is too short.
     pub fn weigh(&mut self, op: &PlanOp) -> Result<(), MachineError> {
-        let &PlanOp::Weigh { query: q, keys, values, past, head_dim, shared_heads, scale, window, parts, element, out } =
-            op
+        let &PlanOp::Weigh { query: q, head_dim, shared_heads, scale, window, parts, element, span, out, .. } = op
         else {
             return Err(self.wrong("a step that does not weigh"));
         };
         let mut y = self.fresh(out);
-        let (kernel, call) = (self.kernel, self.call);
-        let past = call.arguments.get(past).ok_or_else(|| self.wrong("the call does not say how many rows are cached"));
-        let past = *past? as usize;
+        let kernel = self.kernel;
         let heads = kernel.tensors[out].width / head_dim;
         if heads == 0
             || shared_heads == 0
@@ -34,19 +31,23 @@ impl Blocked<'_> {
         let element = kernels::Element::from(element);
         let per_head = head_dim.div_ceil(element.lanes());
         let stride = per_head * shared_heads;
-        let rows = past + kernel.positions;
-        let cached = |address: Address| {
-            self.contents.vectors(address.resolve(&call.arguments), rows * stride * element.lanes(), element)
+        let query = &self.tensors[q][..];
+        let caches = match span {
+            None => vec![self.cached(op, 0, kernel.positions, stride)?],
+            Some(span) => {
+                (0..kernel.positions).map(|p| self.cached(op, p * span, 1, stride)).collect::<Result<_, _>>()?
+            }
         };
-        let (query, keys, values) = (&self.tensors[q][..], cached(keys)?, cached(values)?);
+        let rows = caches.iter().map(|cached| cached.past).max().unwrap_or(0) + kernel.positions;
         let one = |(at, y): (usize, &mut [f32])| -> Result<(), MachineError> {
             self.stop.check()?;
             let (p, head) = (at / heads, at % heads);
             let shared = head / (heads / shared_heads) * per_head;
-            let end = past + p + 1;
+            let (cached, own) = if span.is_some() { (&caches[p], 0) } else { (&caches[0], p) };
+            let end = cached.past + own + 1;
             let start = window.map_or(0, |window| end.saturating_sub(window));
             let first = start * stride + shared;
-            let (Some(keys), Some(values)) = (keys.from_vector(first), values.from_vector(first)) else {
+            let (Some(keys), Some(values)) = (cached.keys.from_vector(first), cached.values.from_vector(first)) else {
                 return Err(self.wrong("the cache is too short"));
             };
             let mut weights = vec![0.0; end - start];
@@ -77,4 +78,26 @@ impl Blocked<'_> {
         self.made(out, y);
         Ok(())
     }
+
+    /// The rows that a sequence's cache holds with `fresh` of this call; its arguments are `further` on than the first's.
+    fn cached(&self, op: &PlanOp, further: usize, fresh: usize, stride: usize) -> Result<Cached<'_>, MachineError> {
+        let &PlanOp::Weigh { keys, values, past, element, .. } = op else {
+            return Err(self.wrong("a step that does not weigh"));
+        };
+        let arguments = &self.call.arguments;
+        let past = arguments.get(past + further);
+        let past = *past.ok_or_else(|| self.wrong("the call does not say how many rows are cached"))? as usize;
+        let element = kernels::Element::from(element);
+        let rows = past.saturating_add(fresh).saturating_mul(stride).saturating_mul(element.lanes());
+        let vectors =
+            |address: Address| self.contents.vectors(address.further(further).resolve(arguments), rows, element);
+        Ok(Cached { past, keys: vectors(keys)?, values: vectors(values)? })
+    }
+}
+
+/// Rows of one sequence, `past` of them from before this call.
+struct Cached<'a> {
+    past: usize,
+    keys: kernels::Vectors<'a>,
+    values: kernels::Vectors<'a>,
 }
