@@ -69,7 +69,8 @@ def _peak_share() -> Emulated:
 
 
 def _fused_share() -> Emulated:
-    return Emulated(estimate("llama-3-70b", sockets=8, context=1024).hbm_utilization)
+    found = estimate("llama-3-70b", sockets=8, context=1024)
+    return Emulated(found.hbm_utilization, f"{_chain(found):.0%} of the time buffers are full while operators wait")
 
 
 def _fuse_decode() -> Emulated:
@@ -87,7 +88,11 @@ def _hardware_launch() -> Emulated:
 
 def _batch() -> Emulated:
     one, many = (estimate("llama-3-8b", sockets=8, context=1024, batch=batch) for batch in (1, 16))
-    return Emulated(many.total_tokens_per_second / one.total_tokens_per_second)
+    note = (
+        f"{many.hbm_bytes / one.hbm_bytes:.2f} times the bytes for 16 times the tokens; buffers are full while "
+        f"operators wait for {_chain(one):.0%} of the time with one sequence, {_chain(many):.0%} with 16"
+    )
+    return Emulated(many.total_tokens_per_second / one.total_tokens_per_second, note)
 
 
 def _gpu_share() -> Emulated:
@@ -98,6 +103,11 @@ def _gpu_share() -> Emulated:
 def _gpu_rate(batch: int) -> Emulated:
     found = estimate("llama-3-8b", "h100", batch=batch, fusion="op", context=CHAT, output=CHAT)
     return Emulated(found.total_tokens_per_second, _explained(found))
+
+
+def _chain(found: Estimate) -> float:
+    """Share of the time in which HBM has nothing to do because buffers are full, or all is read."""
+    return found.hbm_time["space"] + found.hbm_time["drain"]
 
 
 def _explained(found: Estimate) -> str:
