@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -183,3 +184,40 @@ def test_settings_change_the_machine(capsys: pytest.CaptureFixture[str], small: 
 def test_bad_input(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     assert main(["estimate", *arguments]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_the_prompt_is_timed_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    real = module.time_prefill
+
+    def spy(*arguments: Any, **settings: Any) -> object:
+        asked.append(settings["prompt"])
+        return real(*arguments, **settings)
+
+    monkeypatch.setattr(module, "time_prefill", spy)
+    found = estimate(SMALL, context=64, prompt=128)
+    assert asked == []
+    assert found.prefill is not None
+    assert found.time_to_first_token_s == found.prefill.seconds > found.step_s
+    assert asked == [128]
+
+
+def test_a_longer_prompt_takes_longer() -> None:
+    short, long = (estimate(SMALL, context=64, prompt=prompt).time_to_first_token_s for prompt in (64, 256))
+    assert short is not None
+    assert long is not None
+    assert short < long
+
+
+def test_prompts_that_are_not_there_or_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert estimate(SMALL, context=2048).prompt == 1024
+    none = estimate(SMALL, context=64, prompt=0)
+    assert none.time_to_first_token_s is None
+    assert none.to_dict()["prompt_refused"] is None
+
+    def refuse(*arguments: Any, **settings: Any) -> object:
+        raise CompileError("needs 70 PMUs more")
+
+    monkeypatch.setattr(module, "time_prefill", refuse)
+    facts = estimate(SMALL, context=64, prompt=64).to_dict()
+    assert (facts["time_to_first_token_s"], facts["prompt_refused"]) == (None, "needs 70 PMUs more")

@@ -14,7 +14,12 @@ from rdu.cli.progress import waiting
 @click.option("--sockets", type=int, metavar="N", help="Sockets that share the model.  [default: the machine's]")
 @click.option("--batch", type=int, default=1, show_default=True, metavar="N", help="Sequences at a time.")
 @click.option("--context", type=int, metavar="N", help="Positions in the cache.  [default: --prompt, else 1024]")
-@click.option("--prompt", type=int, metavar="N", help="For the time to the first token.  [default: --context]")
+@click.option(
+    "--prompt",
+    type=int,
+    metavar="N",
+    help="For the time to the first token; 0: none.  [default: --context, at most 1024]",
+)
 @click.option("--output", type=int, default=1, show_default=True, metavar="N", help="Decode steps to take the mean of.")
 @click.option("--dtype", default="bf16", show_default=True, help="Element of the weights.")
 @click.option(
@@ -52,6 +57,8 @@ def command(
             dtype=dtype,
             fusion=fusion,
         )
+        if found.prompt:
+            shown.show(f"timing a prompt of {found.prompt}")
         facts = found.to_dict()
     if as_json:
         options.print_json(facts)

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from rdu.errors import CompileError
 from rdu.report.units import percent, quantity, seconds
 from rdu.studies.estimate import Estimate
 
@@ -39,6 +40,7 @@ def _rates(found: Estimate) -> Table:
         "tokens/s": f"{found.tokens_per_second:.4g}"
         + (f" each of {found.batch}, {found.total_tokens_per_second:.4g} together" if found.batch > 1 else ""),
         "step": f"{seconds(found.step_s)}, {calls}",
+        "first token": _first_token(found),
         "HBM": f"{percent(found.hbm_utilization)} of its peak, {quantity(found.hbm_bytes, 'B')} a step of each socket",
         "HBM's time": ", ".join(f"{cause} {percent(share)}" for cause, share in _causes(found)),
         "PCUs": f"{percent(found.pcu_utilization)} of their peak",
@@ -47,6 +49,15 @@ def _rates(found: Estimate) -> Table:
     for what, value in rows.items():
         shown.add_row(what, Text(value))
     return shown
+
+
+def _first_token(found: Estimate) -> str:
+    if not found.prompt:
+        return "no prompt was asked for"
+    try:
+        return f"{seconds(found.time_to_first_token_s)} after a prompt of {found.prompt}"
+    except CompileError as error:
+        return f"a prompt of {found.prompt} does not fit: {error}"
 
 
 def _causes(found: Estimate) -> list[tuple[str, float]]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
 from typing import NamedTuple, NoReturn, cast
 
-from rdu.compiler.timing import Timing, time_decode
-from rdu.errors import RequestError
+from rdu.compiler.timing import Timing, time_decode, time_prefill
+from rdu.errors import CompileError, RequestError
 from rdu.graph import Graph
 from rdu.machine import Machine
 from rdu.machine import machine as find_machine
@@ -19,6 +19,8 @@ from rdu.models.shapes import Shape, shape
 from rdu.report.report import Report
 
 DEFAULT_CONTEXT = 1024
+# Timing a long prompt takes long: it is done for whoever asks for it.
+LONGEST_DEFAULT_PROMPT = 1024
 # Weights of Simpson's rule; the time of a step hardly bends with its context, so three steps stand for all of them.
 SIMPSON: tuple[int, ...] = (1, 4, 1)
 
@@ -34,7 +36,7 @@ class Estimate:
     context : int
         Positions in the cache of each sequence; with ``output``, before the first step.
     prompt : int
-        Positions of the prompt that `time_to_first_token_s` is about.
+        Positions of the prompt that `time_to_first_token_s` is about; 0: none.
     output : int
         Decode steps that all figures are means of.
     step_s : float
@@ -96,18 +98,35 @@ class Estimate:
         times = {cause: share * step.run.cycles - (loads if cause == "calls" else 0) for cause, share in shares.items()}
         return {cause: time / step.cycles for cause, time in times.items()}
 
+    @cached_property
+    def prefill(self) -> Timing | None:
+        """The prompts of all sequences, timed when first asked for; None without a prompt.
+
+        Raises
+        ------
+        CompileError
+            The prompt does not fit the machine.
+        """
+        return self._mapping.prefill(self.prompt) if self.prompt else None
+
     @property
-    def time_to_first_token_s(self) -> None:
-        """Prompts are not timed from shapes yet."""
-        return None
+    def time_to_first_token_s(self) -> float | None:
+        """From the prompts to the first token of every sequence, as `prefill`."""
+        return self.prefill.seconds if self.prefill else None
 
     def to_dict(self) -> dict[str, object]:
-        """Plain types."""
+        """Plain types; times the prompt if that was not done yet. One that does not fit says so instead."""
         plain = [item.name for item in fields(self) if item.name not in ("steps", "_mapping")]
+        first_s, refused = None, None
+        try:
+            first_s = self.time_to_first_token_s
+        except CompileError as error:
+            refused = str(error)
         return {
             "tokens_per_second": self.tokens_per_second,
             "total_tokens_per_second": self.total_tokens_per_second,
-            "time_to_first_token_s": self.time_to_first_token_s,
+            "time_to_first_token_s": first_s,
+            "prompt_refused": refused,
             **{name: getattr(self, name) for name in plain},
             "hbm_time": self.hbm_time,
             "kernels": [
@@ -144,7 +163,7 @@ def estimate(
     context : int, optional
         Positions in the cache of each sequence. Default: ``prompt``, else 1024.
     prompt : int, optional
-        Positions of the prompt, for the time to the first token. Default: ``context``.
+        Positions of the prompt, for the time to the first token; 0: none. Default: ``context``, at most 1024.
     output : int
         Decode steps. More than one: all figures are means over steps whose caches grow from ``context``, integrated by
         Simpson's rule over the first, the middle one and the last.
@@ -163,11 +182,12 @@ def estimate(
     """
     given = {"batch": batch, "context": context, "prompt": prompt, "output": output, "sockets": sockets}
     for name, value in given.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise RequestError(f"{name} is {value!r}; it must be a whole number of at least 1")
+        least = 0 if name == "prompt" else 1
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise RequestError(f"{name} is {value!r}; it must be a whole number of at least {least}")
     target = find_machine(machine, sockets=sockets)
     described = _shape(model)
-    first = context if context is not None else prompt if prompt is not None else DEFAULT_CONTEXT
+    first = context if context is not None else prompt or DEFAULT_CONTEXT
     mapping = _Mapping(described.config, target, batch, dtype, fusion)
     weights = SIMPSON if output > 1 else (1,)
     steps = tuple(mapping.decode(first + output * at // 2) for at in range(len(weights)))
@@ -183,7 +203,7 @@ def estimate(
         sockets=target.sockets,
         batch=batch,
         context=first,
-        prompt=first if prompt is None else prompt,
+        prompt=min(first, LONGEST_DEFAULT_PROMPT) if prompt is None else prompt,
         output=output,
         dtype=dtype,
         fusion=fusion,
@@ -216,6 +236,18 @@ class _Mapping(NamedTuple):
             dtype=self.dtype,
             batch=self.batch,
             context=context,
+            reporter=Report,
+        )
+
+    def prefill(self, prompt: int) -> Timing:
+        """The prompts of all sequences."""
+        return time_prefill(
+            _graph(self.config, prompt + 1),
+            self.machine,
+            fusion=self.fusion,
+            dtype=self.dtype,
+            batch=self.batch,
+            prompt=prompt,
             reporter=Report,
         )
 
