@@ -259,3 +259,23 @@ def test_weights_that_are_no_numbers_are_said_so(tmp_path: Path) -> None:
         d = rdu.compile(folder, "tiny", dtype="fp32", context=CONTEXT)
     with pytest.raises(RequestError, match="does the checkpoint hold NaN weights"):
         d.generate(PROMPT, 2)
+
+
+@pytest.mark.parametrize("window", [None, 700])
+def test_a_prompt_of_more_than_two_thousand_tokens(tmp_path: Path, window: int | None) -> None:
+    """Whatever the block, and a token at a time behind it; what comes first is what a short prompt gives."""
+    changes = {"architectures": ["MistralForCausalLM"], "model_type": "mistral", "sliding_window": window}
+    folder = write_folder(tmp_path / "model", config={"max_position_embeddings": 4096, **(changes if window else {})})
+    ids = (np.arange(2100) * 7 % 64).tolist()
+    where = rdu.machine("tiny", hbm__capacity_bytes=2**26, pmu__capacity_bytes=2**22)
+    wide, narrow = (rdu.compile(folder, where, dtype="fp32", context=2200, block=block) for block in (512, 100))
+    logits = wide.forward(ids, mode="values").logits
+    assert np.isfinite(logits).all()
+    assert_same_bits(narrow.forward(ids, mode="values").logits, logits)
+    assert_same_bits(wide.forward(ids[:600], mode="values").logits, logits[:600])
+    session = wide.program.session("split").feed(ids[:-1], last_only=True).feed(ids[-1:])
+    assert_same_bits(session.last("logits"), logits[-1])
+    assert session.cycles > 0
+    # Two layers with windows of 700 see 1 398 tokens back; without a window all of them are seen.
+    other = wide.forward([(token + 1) % 64 for token in ids[:600]] + ids[600:], mode="values").logits[-1]
+    assert np.array_equal(other, logits[-1]) == (window is not None)
