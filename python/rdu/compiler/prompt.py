@@ -191,12 +191,17 @@ def _allocate(region: Region, machine: Machine, form: Format, wave: Wave, shares
         1 + pmus_for(machine, tiles * inner * VECTOR_BYTES) for name, (tiles, inner) in shapes.items() if name in work
     )
     check_budget(region, machine, fixed_pcus + len(shapes), fixed_pmus + least, PROMPT_HELP)
+    taken = width // lanes(form.activation)
+    once = {
+        name: replace(_lanes(tiles, inner, tiles * inner / (2 * rate), width), taken=taken)
+        for name, (tiles, inner) in shapes.items()
+        if name not in work
+    }
     while True:
-        spread = {
-            name: _lanes(tiles, inner, vectors if name in work else tiles * inner / (2 * rate), width)
-            for name, (tiles, inner) in shapes.items()
+        chosen = {
+            name: once[name] if name in once else replace(_lanes(*shape, vectors, width), taken=taken)
+            for name, shape in shapes.items()
         }
-        chosen = {name: replace(linear, taken=width // lanes(form.activation)) for name, linear in spread.items()}
         pcus = fixed_pcus + sum(linear.macs for linear in chosen.values())
         for ahead in (most, most // 4, most // 16, 1):
             buffers = {
