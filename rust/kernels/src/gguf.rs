@@ -121,7 +121,7 @@ mod tests {
         (body[0], body[15]) = (0x2f, 0x91);
         assert_eq!(widened(Blocks::Q4_0, &d, &body), Ok([3.5, -3.5, -3.0, 0.5]));
         assert_eq!(widened(Blocks::Q4_1, &[d, m].concat(), &body), Ok([6.5, -0.5, 0.0, 3.5]));
-        let fifth = (1 | 1 << 31_u32).to_le_bytes();
+        let fifth = (1_u32 | 1 << 31).to_le_bytes();
         assert_eq!(widened(Blocks::Q5_0, &[&d[..], &fifth].concat(), &body), Ok([7.5, -7.5, -7.0, 4.5]));
         assert_eq!(widened(Blocks::Q5_1, &[&d[..], &m, &fifth].concat(), &body), Ok([14.5, -0.5, 0.0, 11.5]));
         let mut whole = [0; 32];
