@@ -1,21 +1,54 @@
+use rayon::prelude::*;
+
 use crate::{
     region::Task,
-    simd::{Format, Simd, WIDTH},
-    tile::{MOST_PANELS, Tiles},
+    simd::{Simd, WIDTH},
+    tile::Tiles,
 };
 
 /// Positions whose partial sums are held at once: a multiple of every level's register block.
-const POSITIONS: usize = 48;
+const POSITIONS: usize = 96;
 /// Vectors of a tile that are widened at once: 8 KB for each panel.
 const DEPTH: usize = 128;
 
-/// Widened weights, by panel and depth.
-type Panels = [[[f32; WIDTH]; DEPTH]; MOST_PANELS];
+/// Positions of the next register block where `left` are left: at most a level's own.
+#[inline(always)]
+pub(crate) fn group(left: usize, block: usize) -> usize {
+    match left.min(block) {
+        12.. => 12,
+        6.. => 6,
+        4.. => 4,
+        2.. => 2,
+        _ => 1,
+    }
+}
+
+/// Rows of activations as register blocks take them: `[group][inner][position of the group]`, from `[positions][inner]`.
+pub(crate) fn interleave(x: &[f32], inner: usize, block: usize) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    if inner > 0 {
+        let pieces = out.par_chunks_mut(block * inner).zip(x.par_chunks(block * inner));
+        pieces.for_each(|(mut out, mut rows)| {
+            while !rows.is_empty() {
+                let size = group(rows.len() / inner, block);
+                let (to, out_left) = std::mem::take(&mut out).split_at_mut(size * inner);
+                let (from, rows_left) = rows.split_at(size * inner);
+                for (p, row) in from.chunks_exact(inner).enumerate() {
+                    for (to, value) in to.chunks_exact_mut(size).zip(row) {
+                        to[p] = *value;
+                    }
+                }
+                (out, rows) = (out_left, rows_left);
+            }
+        });
+    }
+    out
+}
 
 /// Some tiles at some positions; bound by the multiply-adds.
-pub(crate) struct Block<'a, W: Format> {
+pub(crate) struct Block<'a, W: Tiles> {
     pub task: Task<'a>,
-    /// `[positions][inner]`, the task's own.
+    /// The task's own, see `interleave`.
     pub x: &'a [f32],
     pub weight: &'a [W::Vector],
 }
@@ -25,8 +58,9 @@ impl<W: Tiles> Block<'_, W> {
     pub fn run<S: Simd>(mut self, simd: S) {
         let shape = self.task.shape;
         let (inner, parts, count) = (shape.inner, shape.parts.len(), self.task.positions.len());
-        let mut panels: Box<Panels> = Box::new([[[0.0; WIDTH]; DEPTH]; MOST_PANELS]);
-        // [part][position][panel][16]
+        // [panel][depth][16]
+        let mut panels = vec![[0.0; WIDTH]; W::PANELS * DEPTH];
+        // [part][panel][position][16]
         let mut sums = vec![[0.0; WIDTH]; parts * W::PANELS * POSITIONS.min(count)];
         for first in (0..count).step_by(POSITIONS) {
             let positions = POSITIONS.min(count - first);
@@ -39,28 +73,27 @@ impl<W: Tiles> Block<'_, W> {
                 for (part, sums) in shape.parts.iter().zip(sums.chunks_mut(width)) {
                     for start in part.clone().step_by(DEPTH) {
                         let vectors = &weight[start..part.end.min(start + DEPTH)];
-                        let [a, b, c, d] = &mut *panels;
                         for (k, vector) in vectors.iter().enumerate() {
-                            let to = [&mut a[k], &mut b[k], &mut c[k], &mut d[k]];
-                            W::to_panels(simd, W::widen(simd, vector), to);
+                            W::to_panels(simd, W::widen(simd, vector), &mut panels[k..], DEPTH);
                         }
                         let next = &self.weight[(tile * inner + start + vectors.len()).min(self.weight.len())..];
-                        multiply::<S, W>(simd, &x[start..], inner, &panels, vectors.len(), next, sums);
+                        let slice = Slice::<W> { x, inner, start, panels: &panels, depth: vectors.len(), next };
+                        slice.multiply(simd, sums);
                     }
                 }
-                self.give(simd, sums, width, first, tile);
+                self.give(simd, sums, positions, first, tile);
             }
         }
     }
 
     /// The finished sums of one tile at the positions from `first` on.
     #[inline(always)]
-    fn give<S: Simd>(&mut self, simd: S, sums: &[[f32; WIDTH]], width: usize, first: usize, tile: usize) {
+    fn give<S: Simd>(&mut self, simd: S, sums: &[[f32; WIDTH]], positions: usize, first: usize, tile: usize) {
         let shape = self.task.shape;
         let mut parts = vec![0.0; shape.parts.len() * W::LANES];
-        for p in 0..width / W::PANELS {
-            for (to, part) in parts.chunks_mut(W::LANES).zip(sums.chunks(width)) {
-                W::store(simd, W::from_panels(simd, &part[p * W::PANELS..(p + 1) * W::PANELS]), to);
+        for p in 0..positions {
+            for (to, part) in parts.chunks_mut(W::LANES).zip(sums.chunks(positions * W::PANELS)) {
+                W::store(simd, W::from_panels(simd, &part[p..], positions), to);
             }
             let y = self.task.out.place(first + p, tile * W::LANES, W::LANES, shape.outer);
             shape.finish(&mut parts, W::LANES, tile * W::LANES, y);
@@ -68,61 +101,63 @@ impl<W: Tiles> Block<'_, W> {
     }
 }
 
-/// sums[p][panel] = fma(panel[k], x[p * stride + k], sums[p][panel]) for k ascending, in register blocks of positions.
-#[inline(always)]
-fn multiply<S: Simd, W: Tiles>(
-    simd: S,
-    x: &[f32],
-    stride: usize,
-    panels: &Panels,
+/// A stretch of the reduced dimension at all positions held.
+struct Slice<'a, W: Tiles> {
+    /// Interleaved, all of the reduced dimension.
+    x: &'a [f32],
+    inner: usize,
+    start: usize,
+    /// `[panel][DEPTH]`, of which `depth` are filled.
+    panels: &'a [[f32; WIDTH]],
     depth: usize,
-    next: &[W::Vector],
-    sums: &mut [[f32; WIDTH]],
-) {
-    let positions = sums.len() / W::PANELS;
-    let mut done = 0;
-    while done < positions {
-        // The weights that are widened after this, a few at a time while the multipliers are busy.
-        for line in next.iter().take(depth).skip(done * depth / positions).take(depth * S::BLOCK / positions + 1) {
-            simd.prefetch(line);
-        }
-        let (x, sums) = (&x[done * stride..], &mut sums[done * W::PANELS..]);
-        done += match (positions - done).min(S::BLOCK) {
-            12.. => registers::<S, W, 12>(simd, x, stride, panels, depth, sums),
-            6.. => registers::<S, W, 6>(simd, x, stride, panels, depth, sums),
-            4.. => registers::<S, W, 4>(simd, x, stride, panels, depth, sums),
-            2.. => registers::<S, W, 2>(simd, x, stride, panels, depth, sums),
-            _ => registers::<S, W, 1>(simd, x, stride, panels, depth, sums),
-        };
-    }
+    /// The weights that are widened after this.
+    next: &'a [W::Vector],
 }
 
-/// The innermost block: `P` sums stay in registers over the depth of a panel, and x in the first-level cache over all.
-#[inline(always)]
-fn registers<S: Simd, W: Tiles, const P: usize>(
-    simd: S,
-    x: &[f32],
-    stride: usize,
-    panels: &Panels,
-    depth: usize,
-    sums: &mut [[f32; WIDTH]],
-) -> usize {
-    for (number, panel) in panels.iter().enumerate().take(W::PANELS) {
-        let panel = &panel[..depth];
-        let rows: [&[f32]; P] = std::array::from_fn(|p| &x[p * stride..p * stride + depth]);
-        let mut lanes = [simd.splat(0.0); P];
-        for p in 0..P {
-            lanes[p] = simd.load(&sums[p * W::PANELS + number]);
-        }
-        for k in 0..depth {
-            let weight = simd.load(&panel[k]);
-            for p in 0..P {
-                lanes[p] = simd.fma(weight, simd.splat(rows[p][k]), lanes[p]);
+impl<W: Tiles> Slice<'_, W> {
+    /// sums[panel][p] = fma(panel[k], x[p][k], sums[panel][p]) for k ascending, in register blocks of positions.
+    #[inline(always)]
+    fn multiply<S: Simd>(&self, simd: S, sums: &mut [[f32; WIDTH]]) {
+        let positions = sums.len() / W::PANELS;
+        let mut done = 0;
+        while done < positions {
+            let size = group(positions - done, S::BLOCK);
+            // A few at a time, while the multipliers are busy.
+            let lines = done * self.depth / positions..(done + size) * self.depth / positions;
+            for line in self.next.get(lines).unwrap_or_default() {
+                simd.prefetch(line);
             }
-        }
-        for p in 0..P {
-            simd.store(lanes[p], &mut sums[p * W::PANELS + number]);
+            match size {
+                12 => self.registers::<S, 12>(simd, done, sums),
+                6 => self.registers::<S, 6>(simd, done, sums),
+                4 => self.registers::<S, 4>(simd, done, sums),
+                2 => self.registers::<S, 2>(simd, done, sums),
+                _ => self.registers::<S, 1>(simd, done, sums),
+            }
+            done += size;
         }
     }
-    P
+
+    /// The innermost block: `P` sums stay in registers over the depth of a panel.
+    #[inline(always)]
+    fn registers<S: Simd, const P: usize>(&self, simd: S, first: usize, sums: &mut [[f32; WIDTH]]) {
+        let positions = sums.len() / W::PANELS;
+        let x = &self.x[first * self.inner + self.start * P..][..self.depth * P];
+        for (panel, sums) in self.panels.chunks(DEPTH).zip(sums.chunks_mut(positions)) {
+            let Some(sums) = sums[first..].first_chunk_mut::<P>() else { return };
+            let mut lanes = [simd.splat(0.0); P];
+            for p in 0..P {
+                lanes[p] = simd.load(&sums[p]);
+            }
+            for (weight, x) in panel.iter().zip(x.as_chunks::<P>().0) {
+                let weight = simd.load(weight);
+                for p in 0..P {
+                    lanes[p] = simd.fma(weight, simd.splat(x[p]), lanes[p]);
+                }
+            }
+            for p in 0..P {
+                simd.store(lanes[p], &mut sums[p]);
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
-use crate::simd::{Kernel, Scalar};
+use crate::simd::{Kernel, Scalar, Simd};
 
 /// Instruction set that a kernel runs on. All levels give the same bits; they differ in speed only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +47,11 @@ impl Level {
         }
     }
 
+    /// Positions of this level's register blocks, see `Simd::BLOCK`.
+    pub(crate) fn block(self) -> usize {
+        self.run(Positions)
+    }
+
     /// Runs `kernel` compiled for this level.
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
@@ -62,6 +67,17 @@ impl Level {
             #[cfg(not(target_arch = "x86_64"))]
             Level::Avx2 | Level::Avx512 => kernel.run(Scalar),
         }
+    }
+}
+
+struct Positions;
+
+impl Kernel for Positions {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> usize {
+        S::BLOCK
     }
 }
 

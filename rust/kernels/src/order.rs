@@ -32,9 +32,13 @@ pub fn tree_sum(parts: &mut [f32], width: usize) -> Result<&[f32], KernelError> 
 pub(crate) fn add_tree(parts: &mut [f32], width: usize) -> &[f32] {
     let mut count = parts.len() / width;
     while count > 1 {
-        for pair in 0..count / 2 {
-            for lane in 0..width {
-                parts[pair * width + lane] = parts[2 * pair * width + lane] + parts[(2 * pair + 1) * width + lane];
+        let (first, rest) = parts.split_at_mut(width);
+        first.iter_mut().zip(&*rest).for_each(|(sum, other)| *sum += *other);
+        for pair in 1..count / 2 {
+            let (done, left) = parts.split_at_mut(2 * pair * width);
+            let (one, other) = left.split_at(width);
+            for ((sum, one), other) in done[pair * width..][..width].iter_mut().zip(one).zip(other) {
+                *sum = one + other;
             }
         }
         if !count.is_multiple_of(2) {

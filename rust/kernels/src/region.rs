@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::{
     Activations, Level, Linear, Vectors,
-    block::Block,
+    block::{Block, interleave},
     integer::Integers,
     order::{add_tree, split_range},
     row::{OUTPUTS, Row},
@@ -17,7 +17,7 @@ use crate::{
 /// Multiply-adds below which waking threads costs more than it saves (128 KB of bf16 weights, one position).
 const THREADED_MACS: usize = 1 << 16;
 /// Positions of one task: a multiple of every level's register block, and enough to be worth widening weights for.
-const TASK_POSITIONS: usize = 48;
+const TASK_POSITIONS: usize = 96;
 /// Tasks for each thread: enough to even out what else the processor does.
 const TASKS_PER_THREAD: usize = 8;
 
@@ -44,6 +44,8 @@ pub(crate) struct Shape<'a> {
 /// Activations as the kernels take them.
 pub(crate) enum X<'a> {
     F32(&'a [f32]),
+    /// Many positions, see `interleave`.
+    Groups(Vec<f32>),
     /// `[positions][ceil(inner / 2)]` pairs of neighbours, and a scale for each position.
     Pairs(Vec<i32>, &'a [f32]),
 }
@@ -70,7 +72,7 @@ pub(crate) fn run(level: Level, work: Vec<Work>) {
         outputs.saturating_mul(work.op.inner).saturating_mul(work.op.positions)
     };
     let threaded = threads > 1 && work.iter().map(macs).fold(0, usize::saturating_add) > THREADED_MACS;
-    let shapes: Vec<Shape> = work.iter().map(|work| Shape::new(&work.op)).collect();
+    let shapes: Vec<Shape> = work.iter().map(|work| Shape::new(&work.op, level.block())).collect();
     // Few positions: tiles are columns of y, computed side by side and copied, so that threads share no slice.
     let by_tiles = |work: &Work| work.op.positions < 2 * TASK_POSITIONS * threads;
     let columns = |work: &Work| match work.op.positions {
@@ -129,10 +131,11 @@ pub(crate) fn run(level: Level, work: Vec<Work>) {
 }
 
 impl<'a> Shape<'a> {
-    fn new(op: &Linear<'a>) -> Self {
+    fn new(op: &Linear<'a>, block: usize) -> Self {
         let lanes = op.element().lanes();
         let x = match op.x {
-            Activations::F32(x) => X::F32(x),
+            Activations::F32(x) if op.positions == 1 => X::F32(x),
+            Activations::F32(x) => X::Groups(interleave(x, op.inner, block)),
             Activations::Int8 { values, scales } => {
                 let rows = values.chunks(op.inner.max(1));
                 let pairs = |row: &'a [i8]| row.chunks(2).map(|two| pair(two[0], two.get(1).copied().unwrap_or(0)));
@@ -188,9 +191,12 @@ impl Kernel for Task<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         match (&self.shape.x, self.shape.weight) {
-            (X::F32(x), Vectors::Bf16(weight)) => self.fp32::<S, Bf16>(simd, x, weight.as_chunks().0),
-            (X::F32(x), Vectors::F32(weight)) => self.fp32::<S, F32>(simd, x, weight.as_chunks().0),
-            (X::F32(x), Vectors::Int8(weight)) => self.fp32::<S, Int8>(simd, x, weight.as_chunks().0),
+            (X::F32(x), Vectors::Bf16(weight)) => self.row::<S, Bf16>(simd, x, weight.as_chunks().0),
+            (X::F32(x), Vectors::F32(weight)) => self.row::<S, F32>(simd, x, weight.as_chunks().0),
+            (X::F32(x), Vectors::Int8(weight)) => self.row::<S, Int8>(simd, x, weight.as_chunks().0),
+            (X::Groups(x), Vectors::Bf16(weight)) => self.block::<S, Bf16>(simd, x, weight.as_chunks().0),
+            (X::Groups(x), Vectors::F32(weight)) => self.block::<S, F32>(simd, x, weight.as_chunks().0),
+            (X::Groups(x), Vectors::Int8(weight)) => self.block::<S, Int8>(simd, x, weight.as_chunks().0),
             (X::Pairs(x, scales), Vectors::Int8(weight)) => {
                 Integers { task: self, x, scales, weight: weight.as_chunks().0 }.run(simd);
             }
@@ -202,13 +208,14 @@ impl Kernel for Task<'_> {
 
 impl Task<'_> {
     #[inline(always)]
-    fn fp32<S: Simd, W: Tiles>(self, simd: S, x: &[f32], weight: &[W::Vector]) {
+    fn row<S: Simd, W: Tiles>(self, simd: S, x: &[f32], weight: &[W::Vector]) {
+        Row::<W> { task: self, x, weight }.run(simd);
+    }
+
+    #[inline(always)]
+    fn block<S: Simd, W: Tiles>(self, simd: S, x: &[f32], weight: &[W::Vector]) {
         let inner = self.shape.inner;
         let x = &x[self.positions.start * inner..self.positions.end * inner];
-        if self.positions.len() == 1 {
-            Row::<W> { task: self, x, weight }.run(simd);
-        } else {
-            Block::<W> { task: self, x, weight }.run(simd);
-        }
+        Block::<W> { task: self, x, weight }.run(simd);
     }
 }

@@ -6,12 +6,10 @@ pub(crate) trait Tiles: Format {
     const PANELS: usize;
 
     fn widen<S: Simd>(simd: S, vector: &Self::Vector) -> Self::Sum<S>;
-    fn to_panels<S: Simd>(simd: S, lanes: Self::Sum<S>, panels: [&mut [f32; WIDTH]; MOST_PANELS]);
-    fn from_panels<S: Simd>(simd: S, panels: &[[f32; WIDTH]]) -> Self::Sum<S>;
+    /// One run of lanes to each panel; panels are `stride` apart.
+    fn to_panels<S: Simd>(simd: S, lanes: Self::Sum<S>, panels: &mut [[f32; WIDTH]], stride: usize);
+    fn from_panels<S: Simd>(simd: S, panels: &[[f32; WIDTH]], stride: usize) -> Self::Sum<S>;
 }
-
-/// Panels of the widest tile; narrower ones leave the last alone.
-pub(crate) const MOST_PANELS: usize = 4;
 
 impl Tiles for Bf16 {
     const PANELS: usize = 2;
@@ -22,15 +20,15 @@ impl Tiles for Bf16 {
     }
 
     #[inline(always)]
-    fn to_panels<S: Simd>(simd: S, lanes: Self::Sum<S>, panels: [&mut [f32; WIDTH]; MOST_PANELS]) {
-        for (lanes, panel) in lanes.into_iter().zip(panels) {
-            simd.store(lanes, panel);
+    fn to_panels<S: Simd>(simd: S, lanes: Self::Sum<S>, panels: &mut [[f32; WIDTH]], stride: usize) {
+        for (at, lanes) in lanes.into_iter().enumerate() {
+            simd.store(lanes, &mut panels[at * stride]);
         }
     }
 
     #[inline(always)]
-    fn from_panels<S: Simd>(simd: S, panels: &[[f32; WIDTH]]) -> Self::Sum<S> {
-        [simd.load(&panels[0]), simd.load(&panels[1])]
+    fn from_panels<S: Simd>(simd: S, panels: &[[f32; WIDTH]], stride: usize) -> Self::Sum<S> {
+        [simd.load(&panels[0]), simd.load(&panels[stride])]
     }
 }
 
@@ -43,13 +41,12 @@ impl Tiles for F32 {
     }
 
     #[inline(always)]
-    fn to_panels<S: Simd>(simd: S, lanes: Self::Sum<S>, panels: [&mut [f32; WIDTH]; MOST_PANELS]) {
-        let [panel, ..] = panels;
-        simd.store(lanes, panel);
+    fn to_panels<S: Simd>(simd: S, lanes: Self::Sum<S>, panels: &mut [[f32; WIDTH]], _: usize) {
+        simd.store(lanes, &mut panels[0]);
     }
 
     #[inline(always)]
-    fn from_panels<S: Simd>(simd: S, panels: &[[f32; WIDTH]]) -> Self::Sum<S> {
+    fn from_panels<S: Simd>(simd: S, panels: &[[f32; WIDTH]], _: usize) -> Self::Sum<S> {
         simd.load(&panels[0])
     }
 }
@@ -64,14 +61,14 @@ impl Tiles for Int8 {
     }
 
     #[inline(always)]
-    fn to_panels<S: Simd>(simd: S, lanes: Self::Sum<S>, panels: [&mut [f32; WIDTH]; MOST_PANELS]) {
-        for (lanes, panel) in lanes.into_iter().zip(panels) {
-            simd.store(lanes, panel);
+    fn to_panels<S: Simd>(simd: S, lanes: Self::Sum<S>, panels: &mut [[f32; WIDTH]], stride: usize) {
+        for (at, lanes) in lanes.into_iter().enumerate() {
+            simd.store(lanes, &mut panels[at * stride]);
         }
     }
 
     #[inline(always)]
-    fn from_panels<S: Simd>(simd: S, panels: &[[f32; WIDTH]]) -> Self::Sum<S> {
-        [simd.load(&panels[0]), simd.load(&panels[1]), simd.load(&panels[2]), simd.load(&panels[3])]
+    fn from_panels<S: Simd>(simd: S, panels: &[[f32; WIDTH]], stride: usize) -> Self::Sum<S> {
+        std::array::from_fn(|at| simd.load(&panels[at * stride]))
     }
 }
