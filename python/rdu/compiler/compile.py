@@ -53,7 +53,7 @@ def compile_graph(
     graph = shard(graph, machine.sockets)
     form, block = FORMATS[dtype], min(block, context) if values else batch
     granule = granule_bytes(machine)
-    regions = fuse(graph, fusion)
+    regions = fuse(graph, fusion, machine.p2p.collective)
     # What one kernel can do in one call, if all of it has the same positions.
     joint = merged(regions) if fusion == "loop" else None
     # Regions that look alike share the kernel of the first of them; those of a loop are parts of the joint one.

@@ -91,11 +91,12 @@ def _alike(op: Operator, number: dict[int, int]) -> Hashable:
     )
 
 
-def fuse(graph: Graph, level: str) -> list[Region]:
+def fuse(graph: Graph, level: str, collective: str = "streamed") -> list[Region]:
     """Regions in the order of their calls.
 
     ``op`` makes every operator a region; ``layer`` every stretch of operators of one block; ``loop`` makes one region
-    of blocks that follow each other and are alike.
+    of blocks that follow each other and are alike. A sum over sockets is how an operator is divided, and streams out of
+    its region, unless ``collective`` is "kernel".
     """
     if level not in LEVELS:
         raise CompileError(f"fusion is {level!r}; choose one of {', '.join(LEVELS)}")
@@ -103,7 +104,8 @@ def fuse(graph: Graph, level: str) -> list[Region]:
     for op in graph.operators:
         if op.kind == "input":
             continue
-        if level != "op" and groups and groups[-1][0].block == op.block:
+        streamed = op.kind == "all_reduce" and collective == "streamed"
+        if groups and groups[-1][0].block == op.block and (level != "op" or streamed):
             groups[-1].append(op)
         else:
             groups.append([op])

@@ -149,6 +149,10 @@ class P2p:
             "sums over sockets: each sends all to all; each adds and returns its share; from neighbour to neighbour",
         ),
     ]
+    collective: Annotated[
+        str,
+        Word(("streamed", "kernel"), "a sum over sockets streams out of the kernel of its parts, or is one of its own"),
+    ]
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ def decode_rows() -> dict[str, Callable[[], Emulated]]:
         "fused-bw": _fused_share,
         "fuse-decode": _fuse_decode,
         "hw-launch": _hardware_launch,
+        "calls": _calls,
         "rdu-batch": _batch,
         "gpu-share": _gpu_share,
         "h100-8b": partial(_gpu_rate, 1),
@@ -84,6 +85,13 @@ def _hardware_launch() -> Emulated:
         for ordering in ("software", "hardware")
     )
     return Emulated(hardware.tokens_per_second / software.tokens_per_second)
+
+
+def _calls() -> Emulated:
+    asked = {"sockets": 8, "context": 1, "prompt": 4096}
+    prompts = [estimate("llama-2-7b", fusion=fusion, **asked).prefill for fusion in ("op", "layer")]
+    unfused, fused = (sum(kernel.calls for kernel in prompt.kernels) for prompt in prompts if prompt)
+    return Emulated(unfused / fused, f"{unfused} calls against {fused}")
 
 
 def _batch() -> Emulated:

@@ -15,7 +15,6 @@ Emulation = Callable[[], Emulated]
 
 # Rows of parts of the machine that are not built yet.
 NOT_YET = {
-    "calls": "prompts are not timed from shapes yet",
     "switch": "switching between checkpoints is not emulated yet; `rdu bench copies` times a copy alone",
     "switch-8b": "switching between checkpoints is not emulated yet; `rdu bench copies` times a copy alone",
     "experts": "hosting of many checkpoints is not emulated yet",
