@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rdu.machine import machine as machine
     from rdu.memory import Dram as Dram
     from rdu.memory import Sram as Sram
-    from rdu.models import pull as pull
+    from rdu.models.pull import pull as pull
     from rdu.program import Program as Program
     from rdu.run import Run as Run
     from rdu.studies.estimate import estimate as estimate
