@@ -145,11 +145,13 @@ def _smollm2_table(folder: Path) -> None:
         difference = fp32.forward(ids, mode="values").logits[-1] - golden["fp32"]
         print(f"  {name}: all logits at the last position, fp32: {np.abs(difference).max():.1e}")
 
-    known = ", ".join(f"{mode} {reference_perplexity(mode):.5f}" for mode in ("fp32", "bf16mm"))
+    modes = ("fp32", "bf16mm", "w8_head", "w8a8_head")
+    known = ", ".join(f"{mode} {reference_perplexity(mode):.5f}" for mode in modes)
     print(f"perplexity of 8 windows of 512 tokens (references: {known})")
     ids = perplexity_ids(rounded)
-    for dtype, d in (("fp32", fp32), ("bf16", bf16)):
-        print(f"  {dtype}: {perplexity(d, ids):.5f}")
+    del fp32, bf16
+    for dtype in ("fp32", "bf16", "int8", "w8a8"):
+        print(f"  {dtype}: {perplexity(smollm2_decoder(rounded, dtype), ids):.5f}")
 
 
 if __name__ == "__main__":
