@@ -18,10 +18,12 @@ from rdu.compiler.allocate import MOST_SPLITS, ahead, allocate
 from rdu.compiler.formats import FORMATS, VECTOR_BYTES, chunks, lanes, row_bytes
 from rdu.compiler.fuse import fuse
 from rdu.compiler.netlist import Netlist
+from rdu.compiler.shard import shard
 from rdu.errors import CompileError, RequestError
 from rdu.graph import Graph
 from rdu.machine import machine
 from rdu.models import Checkpoint, load
+from rdu.models.decoder import decoder_graph
 from rdu.program import Program
 from rdu.testing.checkpoints import write_folder
 
@@ -224,6 +226,18 @@ def test_fuse_cuts_at_blocks() -> None:
     assert [t.name for t in layer[0].outputs] == ["a.z"], "a.y stays on chip"
     assert [t.name for t in layer[1].inputs] == ["a.z", "x"]
     assert [len(r.operators) for r in fuse(g, "op")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("collective", "calls"), [("streamed", 1), ("kernel", 2)])
+def test_a_sum_over_sockets_is_part_of_its_operators_call(small: Checkpoint, collective: str, calls: int) -> None:
+    sharded = shard(decoder_graph(small, 4), 2)
+    regions = fuse(sharded, "op", collective)
+    summed = [op.name for region in regions for op in region.operators if op.kind == "all_reduce"]
+    assert len(summed) == 2 * small.config.layers
+    assert len(regions) == sum(op.kind != "input" for op in sharded.operators) - len(summed) * (2 - calls)
+    for region in regions:
+        if region.operators[-1].name in summed:
+            assert len(region.operators) == 3 - calls
 
 
 @settings(max_examples=80, deadline=None)
