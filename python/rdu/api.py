@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import overload
+from collections.abc import Callable, Mapping
+from typing import Any, overload
 
 from rdu.compiler.compile import compile_graph
 from rdu.graph import Graph
@@ -22,6 +22,7 @@ __all__ = ["compile", "load"]
 # Longer contexts must be asked for: their caches and score buffers take room on the machine.
 DEFAULT_CONTEXT = 8192
 Progress = Callable[[str, int, int], None]
+Passes = Mapping[str, Callable[..., Any]]
 
 
 @overload
@@ -35,6 +36,7 @@ def compile(
     context: int | None = ...,
     block: int | None = ...,
     progress: Progress | None = ...,
+    passes: Passes | None = ...,
 ) -> Program: ...
 @overload
 def compile(
@@ -47,6 +49,7 @@ def compile(
     context: int | None = ...,
     block: int | None = ...,
     progress: Progress | None = ...,
+    passes: Passes | None = ...,
 ) -> Decoder: ...
 def compile(
     model: Graph | Checkpoint | str | os.PathLike[str],
@@ -58,6 +61,7 @@ def compile(
     context: int | None = None,
     block: int | None = None,
     progress: Progress | None = None,
+    passes: Passes | None = None,
 ) -> Program | Decoder:
     """Map a model or a graph onto a machine and load its weights into the emulated HBM.
 
@@ -78,6 +82,9 @@ def compile(
     block : int, optional
         Most positions of one kernel call. Default: ``machine.mapping.prefill_block``.
     progress : function of (what, done, total), optional
+    passes : mapping of names to functions, optional
+        Passes of the compiler to use in place of its own: ``fuse``, ``allocate``, ``lower``, ``place``, ``route``; what
+        each is called with is in `rdu.compiler.passes.Passes`.
 
     Returns
     -------
@@ -105,6 +112,7 @@ def compile(
             block=block,
             progress=progress,
             reporter=Report,
+            passes=passes,
         )
     checkpoint = model if isinstance(model, Checkpoint) else load(model)
     most = checkpoint.config.max_positions
@@ -119,5 +127,6 @@ def compile(
         block=block,
         progress=progress,
         reporter=Report,
+        passes=passes,
     )
     return Decoder(checkpoint, program)

@@ -238,6 +238,7 @@ class Program:
     values: bool = True
     quantization: Quantization | None = None
     batch: int = 1
+    explainer: Callable[[Program, int, int], Any] | None = None
     _kernels: dict[tuple[int, int, tuple[int, ...], bool], Loaded] = field(default_factory=dict)
 
     def kernel(self, index: int, positions: int, sources: tuple[int, ...], joined: bool = False) -> Loaded:
@@ -255,6 +256,29 @@ class Program:
     def kernels(self) -> list[Loaded]:
         """Every kernel lowered so far, by number."""
         return list(self._kernels.values())
+
+    def explain(self, positions: int = 1, past: int = 0) -> Any:
+        """How the program is mapped: units, rates and balance of every operator in calls of so many positions.
+
+        ``print`` it, or take it apart: ``to_dict()``, ``kernels``. Nothing is run.
+
+        Parameters
+        ----------
+        positions, past : int
+            Positions of a call, and those that the caches hold before it.
+
+        Raises
+        ------
+        RequestError
+            No positions, or more than the program has room for.
+        """
+        if positions < 1 or past < 0 or past + positions > self.context:
+            raise RequestError(
+                f"{positions} positions after {past}: at least one, and at most the context of {self.context}"
+            )
+        if self.explainer is None:
+            raise RequestError("this program was not made by rdu.compile, so nothing explains it")
+        return self.explainer(self, positions, past)
 
     def session(self, mode: str = "split", progress: Callable[[int], None] | None = None) -> Session:
         """A machine that holds the program and has not run anything yet.

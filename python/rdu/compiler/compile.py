@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from itertools import chain
+from typing import Any
 
-from rdu.compiler.allocate import Allocation, Placed, allocate, granule_bytes, whole
+from rdu.compiler.allocate import Allocation, Placed, granule_bytes, whole
 from rdu.compiler.cache import cache_layout
+from rdu.compiler.explain import explain
 from rdu.compiler.formats import FORMATS, LONGEST_EXACT_SUM, Format, row_bytes
-from rdu.compiler.fuse import Region, fuse, merged
-from rdu.compiler.lower import Kernel, lower
+from rdu.compiler.fuse import Region, merged
+from rdu.compiler.lower import Kernel
+from rdu.compiler.passes import chosen
 from rdu.compiler.prompt import choose_wave
 from rdu.compiler.shard import shard
 from rdu.compiler.weights import fill
@@ -34,6 +37,7 @@ def compile_graph(
     values: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
     reporter: Reporter | None = None,
+    passes: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Program:
     """Map ``graph`` onto ``machine`` and load its weights; see `rdu.compile`.
 
@@ -41,6 +45,7 @@ def compile_graph(
     program that has both values and a batch has two mappings of the same sums: of prompts, which come one by one, and
     of a decode step of all sequences.
     """
+    mine = chosen(passes)
     if dtype not in FORMATS:
         raise CompileError(f"dtype is {dtype!r}; choose one of {', '.join(FORMATS)}")
     if values and machine.sockets != 1:
@@ -53,7 +58,7 @@ def compile_graph(
     graph = shard(graph, machine.sockets)
     form, block = FORMATS[dtype], min(block, context) if values else batch
     granule = granule_bytes(machine)
-    regions = fuse(graph, fusion, machine.p2p.collective)
+    regions = mine.fuse(graph, fusion, machine.p2p.collective)
     # What one kernel can do in one call, if all of it has the same positions.
     joint = merged(regions) if fusion == "loop" else None
     # Regions that look alike share the kernel of the first of them; those of a loop are parts of the joint one.
@@ -63,7 +68,9 @@ def compile_graph(
     mapped = firsts if joint is None else [joint]
     wave = None
     if prompt is None:
-        allocations = [allocate(region, machine, form, block, context, 1 if values else batch) for region in mapped]
+        allocations = [
+            mine.allocate(region, machine, form, block, context, 1 if values else batch) for region in mapped
+        ]
     else:
         # A prompt streams through in waves; each sequence of the batch has its own.
         wave, allocations = choose_wave(mapped, machine, form, prompt, batch)
@@ -71,7 +78,7 @@ def compile_graph(
     together = allocations
     if values and batch > 1:
         both = zip(mapped, allocations, strict=True)
-        together = [allocate(region, machine, form, batch, context, batch, like) for region, like in both]
+        together = [mine.allocate(region, machine, form, batch, context, batch, like) for region, like in both]
     if joint is not None:
         # Same spread, same addresses.
         allocations, together = allocations * len(firsts), together * len(firsts)
@@ -103,8 +110,8 @@ def compile_graph(
         for region, kernel in zip(regions, kernels, strict=True)
     ]
     sites = tuple(
-        _site(region, kernel, base, mine, tail)
-        for region, kernel, base, mine, tail in zip(
+        _site(region, kernel, base, kept, tail)
+        for region, kernel, base, kept, tail in zip(
             regions, kernels, weight_bases, caches, _tails(regions), strict=True
         )
     )
@@ -120,7 +127,7 @@ def compile_graph(
 
     @cache
     def lower_one(index: int, positions: int, sources: tuple[int, ...], joined: bool = False) -> Kernel:
-        return lower(
+        return mine.lower(
             firsts[index],
             (together if joined else allocations)[index],
             machine,
@@ -134,6 +141,8 @@ def compile_graph(
             planned=values,
             tail=index in tails,
             alone=allocations[index] if joined else None,
+            place=mine.place,
+            route=mine.route,
         )
 
     image, quantization = Image(), None
@@ -170,6 +179,7 @@ def compile_graph(
         reporter=reporter,
         quantization=quantization,
         batch=batch,
+        explainer=explain,
     )
 
 

@@ -6,6 +6,7 @@ The operators' rules (``operators/``) add units to a netlist in the order of the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +19,7 @@ from rdu.compiler.fuse import Region
 from rdu.compiler.loads import issue_loads
 from rdu.compiler.netlist import Json, Load, Netlist, Stream, Unit
 from rdu.compiler.operators import LOWER, PLAN
-from rdu.compiler.place import place
+from rdu.compiler.place import check_places, place
 from rdu.compiler.route import route
 from rdu.machine import Machine
 
@@ -90,6 +91,8 @@ def lower(
     planned: bool = True,
     tail: bool = False,
     alone: Allocation | None = None,
+    place: Callable[[Netlist, Machine], None] = place,
+    route: Callable[[Netlist, Machine], None] = route,
 ) -> Kernel:
     """Lower ``region`` for calls of ``positions`` rows.
 
@@ -144,6 +147,7 @@ def lower(
     for write in low.writers:
         write()
     place(net, machine)
+    check_places(net, machine)
     route(net, machine)
     if planned:
         _plan(low, region, sources)

@@ -140,6 +140,22 @@ def place(netlist: Netlist, machine: Machine) -> None:
             )
 
 
+def check_places(netlist: Netlist, machine: Machine) -> None:
+    """Hold that every unit is on the socket, whoever placed it."""
+    rows, columns = machine.grid.rows, machine.grid.columns * machine.tiles
+    for unit in netlist.units:
+        tiles = np.asarray(unit.tiles)
+        if tiles.ndim != 2 or tiles.shape[1] != 2 or not len(tiles):
+            raise CompileError(f"unit {unit.name!r} is at {unit.tiles!r}; give a (row, column) for each of its parts")
+        outside = ((tiles < 0) | (tiles >= (rows, columns))).any(axis=1)
+        if outside.any():
+            row, column = tiles[outside.argmax()].tolist()
+            raise CompileError(
+                f"unit {unit.name!r} is at row {row}, column {column}, outside of the {rows} x {columns} switches of "
+                f"machine {machine.name!r}"
+            )
+
+
 def _partners(netlist: Netlist, machine: Machine) -> dict[int, list[Unit]]:
     """The other end of streams from a buffer that is dealt to a bundle: what flows there is different for each."""
     found: dict[int, list[Unit]] = {}
