@@ -63,14 +63,16 @@ impl Session {
         mode: Mode,
         watch: Watch,
     ) -> Result<(), MachineError> {
-        if mode != Mode::Step {
-            let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
-            plan::run(kernel, call, &mut contents, watch)?;
+        if mode == Mode::Step {
+            return self.time(id, kernel, call, true, watch);
         }
-        if mode != Mode::Values {
-            self.time(id, kernel, call, mode == Mode::Step, watch)?;
-        }
-        Ok(())
+        let contents = Arc::clone(&self.contents);
+        let mut contents = contents.lock().unwrap_or_else(PoisonError::into_inner);
+        // Neither values nor time depend on the other: they take the same while.
+        plan::run(kernel, call, &mut contents, watch, |watch| match mode {
+            Mode::Values => Ok(()),
+            _ => self.time(id, kernel, call, false, watch),
+        })
     }
 
     /// Advances machine time by one call, with values on the tokens or without.

@@ -11,9 +11,16 @@ use crate::kernel::Kernel;
 use rdu_dataflow::{Call, Watch};
 use rdu_kernels as kernels;
 
-/// Runs the plan of `kernel`; `watch` is polled every few milliseconds and stops it with `false`.
-pub fn run(kernel: &Kernel, call: &Call, contents: &mut Contents, watch: Watch) -> Result<(), MachineError> {
-    aside(watch, |stop| {
+/// Runs the plan of `kernel`, and `here` beside it on this thread; `watch` is polled every few milliseconds and stops both
+/// with `false`.
+pub fn run(
+    kernel: &Kernel,
+    call: &Call,
+    contents: &mut Contents,
+    watch: Watch,
+    here: impl FnOnce(Watch) -> Result<(), MachineError>,
+) -> Result<(), MachineError> {
+    let values = |stop: &Stop| {
         let workspace = std::mem::take(&mut contents.workspace);
         let (tensors, quantized) = (vec![Vec::new(); kernel.tensors.len()], Vec::new());
         let mut blocked = Blocked { kernel, call, contents, tensors, quantized, workspace, stop };
@@ -23,7 +30,8 @@ pub fn run(kernel: &Kernel, call: &Call, contents: &mut Contents, watch: Watch) 
         workspace.keep(|len| kernel.tensors.iter().any(|tensor| tensor.width * kernel.positions == len));
         contents.workspace = workspace;
         Ok(())
-    })
+    };
+    aside(watch, values, here)
 }
 
 pub struct Blocked<'a> {
