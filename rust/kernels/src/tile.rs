@@ -56,8 +56,12 @@ impl Tiles for Int8 {
 
     #[inline(always)]
     fn widen<S: Simd>(simd: S, vector: &Self::Vector) -> Self::Sum<S> {
-        let runs = vector.as_chunks::<WIDTH>().0;
-        std::array::from_fn(|run| simd.widen_bytes(&runs[run]))
+        // Not by a closure: it would not be compiled for the level's instructions.
+        let mut sum = Self::zero(simd);
+        for (run, values) in vector.as_chunks::<WIDTH>().0.iter().enumerate() {
+            sum[run] = simd.widen_bytes(values);
+        }
+        sum
     }
 
     #[inline(always)]
@@ -69,6 +73,10 @@ impl Tiles for Int8 {
 
     #[inline(always)]
     fn from_panels<S: Simd>(simd: S, panels: &[[f32; WIDTH]], stride: usize) -> Self::Sum<S> {
-        std::array::from_fn(|at| simd.load(&panels[at * stride]))
+        let mut sum = Self::zero(simd);
+        for (at, sum) in sum.iter_mut().enumerate() {
+            *sum = simd.load(&panels[at * stride]);
+        }
+        sum
     }
 }
