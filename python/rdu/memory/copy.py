@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rdu.errors import TransferError
 from rdu.machine import Machine, read
+from rdu.memory.pace import paced
 
 if TYPE_CHECKING:
     from rdu.builder import Builder, Phase, StreamRun
@@ -216,24 +217,31 @@ class _Side:
         self, b: Builder, name: str, lane: int, place: str, address: int, write: bool, bytes_per_cycle: float
     ) -> None:
         """A unit of one lane that moves so many bytes a cycle."""
-        from rdu.builder import loop
+        from rdu.builder.nest import names
 
         phases: dict[str, Phase] = {}
         nest: list[str | Loop] = []
         if self.count(lane):
+            cycles = max(self.machine.agcu.issue_cycles, self.size / bytes_per_cycle)
+            ii, nest = paced(cycles, self.count(lane), "request", "late")
             start = address + lane * self.size
-            phases["request"] = self._phase(place, start, self.size, write, bytes_per_cycle)
-            nest.append(loop(self.count(lane), "request"))
+            # The late ones keep the rate where a request takes no whole number of cycles.
+            phases["request"] = self._phase(place, start, self.size, write, ii)
+            phases["late"] = self._phase(place, start, self.size, write, ii + 1)
+            phases = {phase: phases[phase] for phase in phases if phase in names(tuple(nest))}
         if self.has_tail(lane):
-            phases["tail"] = self._phase(place, address + self.full * self.size, self.tail, write, bytes_per_cycle)
+            start = address + self.full * self.size
+            phases["tail"] = self._phase(place, start, self.tail, write, self._cycles(self.tail, bytes_per_cycle))
             nest.append("tail")
         b.unit(name, phases=phases, nest=nest)
 
-    def _phase(self, place: str, address: int, nbytes: int, write: bool, bytes_per_cycle: float) -> Phase:
+    def _cycles(self, nbytes: int, bytes_per_cycle: float) -> int:
+        """Rounded up, so that no copy is faster than its rate."""
+        return max(self.machine.agcu.issue_cycles, math.ceil(nbytes / bytes_per_cycle - 1e-9))
+
+    def _phase(self, place: str, address: int, nbytes: int, write: bool, ii: int) -> Phase:
         from rdu.builder import Transfer, phase
 
-        # Rounded up, so that no copy is faster than its rate.
-        ii = max(self.machine.agcu.issue_cycles, math.ceil(nbytes / bytes_per_cycle - 1e-9))
         if place == HOST:
             return phase(ii, self.machine.cycles(self.machine.host.latency_ns), consume=1, produce=1)
         stride = self.lanes * self.size
