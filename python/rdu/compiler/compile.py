@@ -122,7 +122,8 @@ def compile_graph(
     space.check(weight_bytes)
 
     rotated = graph.table is not None
-    tails = {kernel for kernel, last in zip(kernels, _tails(regions), strict=True) if last}
+    # A kernel that earlier layers call too must work on all positions.
+    tails = set(kernels) - {kernel for kernel, last in zip(kernels, _tails(regions), strict=True) if not last}
     names = [_kernel_name(region, kernels.count(at)) for at, region in enumerate(firsts)]
 
     @cache
