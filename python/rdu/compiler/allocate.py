@@ -16,8 +16,8 @@ from rdu.machine import Machine
 MOST_SPLITS = 8
 # Attention gets at most this part of the PCUs and PMUs: it waits for memory as the linear operators do, but moves less.
 ATTENTION_SHARE = 1 / 4
-# In a kernel without linear operators; the rest holds what comes and goes.
-ATTENTION_SHARE_ALONE = 3 / 4
+# In a kernel without linear operators, the first of these that leaves room for what comes and goes.
+ATTENTION_SHARES_ALONE = (3 / 4, 1 / 2, 1 / 4)
 # Where a linear operator's scales stand behind its weights: 0 weight, 1 bias.
 SCALES = 2
 # Waves of a prompt that an addition keeps of an input that is ahead of the other: as many as are on their way through
@@ -228,10 +228,13 @@ def allocate(
         Names the resource, how much is missing, and what would help.
     """
     result = Allocation(granule_bytes(machine))
-    _spread_attention(region, machine, form, context, batch, result)
-    fixed = list(fixed_units(region, machine, form, positions, context, result))
-    fixed_pcus, fixed_pmus = (sum(counts) for counts in zip(*fixed, strict=True))
     linears = [op for op in region.operators if op.kind == "linear"]
+    for share in (ATTENTION_SHARE,) if linears else ATTENTION_SHARES_ALONE:
+        _spread_attention(region, machine, form, context, batch, share, result)
+        fixed = list(fixed_units(region, machine, form, positions, context, result))
+        fixed_pcus, fixed_pmus = (sum(counts) for counts in zip(*fixed, strict=True))
+        if fixed_pcus <= machine.total_pcus and fixed_pmus <= machine.total_pmus:
+            break
     if not linears:
         place_weights(region, form, result, like)
         check_budget(region, machine, fixed_pcus, fixed_pmus)
@@ -328,14 +331,14 @@ def _divides(chunks_of_sum: int, parts: int) -> bool:
 
 
 def _spread_attention(
-    region: Region, machine: Machine, form: Format, context: int, batch: int, into: Allocation
+    region: Region, machine: Machine, form: Format, context: int, batch: int, share: float, into: Allocation
 ) -> None:
+    """All attention operators of the region together get this part of the PCUs and PMUs."""
     operators = [op for op in region.operators if op.attention is not None]
-    fused = any(op.kind == "linear" for op in region.operators)
-    share = (ATTENTION_SHARE if fused else ATTENTION_SHARE_ALONE) / max(1, len(operators))
     for op in operators:
         assert op.attention is not None
-        into.attends[op.name] = _attend(op.attention, machine, form, context, batch, share, into.granule)
+        each = share / len(operators)
+        into.attends[op.name] = _attend(op.attention, machine, form, context, batch, each, into.granule)
 
 
 def _attend(
