@@ -139,6 +139,9 @@ def test_what_quantising_took_is_in_the_json(capsys: pytest.CaptureFixture[str])
     found = json.loads(out)["quantization"]
     assert 0 < found["relative_error"] <= found["worst"]["relative_error"] < 0.01
     assert found["tensors"][found["worst"]["tensor"]] == found["worst"]["relative_error"]
+    _, out, _ = said(capsys, *RUN, "--dtype", "w8a8")
+    assert f"w8a8 weights are off by {found['relative_error']:.2%}, the worst by " in out
+    assert f": {found['worst']['tensor']}\n" in out
 
 
 def test_sampling_follows_the_seed(capsys: pytest.CaptureFixture[str]) -> None:

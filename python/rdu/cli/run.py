@@ -222,6 +222,10 @@ def _print_report(run: Run, wall: dict[str, float]) -> None:
     console = Console(highlight=False)
     print(f"\n{len(run.prompt_tokens)} prompt tokens, {len(run.tokens)} new ones, stopped by {run.stopped_by}")
     print(f"{seconds(wall['wall_s'])} on this host, {seconds(wall['load_s'])} of it to load the model\n")
+    lost = run.program.quantization
+    if lost is not None:
+        name, most = lost.worst
+        print(f"{run.program.dtype} weights are off by {lost.relative:.2%}, the worst by {most:.2%}: {name}\n")
     if not run.clock:
         rate = quantity(host_figures(run)["decode_tokens_per_second"], "tokens/s")
         print(f"host decode: {rate}; mode 'values' has no machine time, hence no report")
