@@ -37,7 +37,8 @@ def fill(
     """
     image = Image()
     losses: dict[str, Loss] = {}
-    layers = list(placed)
+    # Those with most to read first: what reading takes for a while is gone when memory is full.
+    layers = sorted(placed, key=lambda layer: -layer.weight_bytes)
     total = sum(layer.weight_bytes for layer in layers)
     done = 0
     for layer in layers:

@@ -38,7 +38,7 @@ pub use level::Level;
 pub use linear::{Activations, LONGEST_INTEGER_SUM, Linear, Product, linear, linear_at, linears, linears_at};
 pub use norm::{rms_norm, rms_norm_at};
 pub use order::{split_range, tree_sum};
-pub use pack::{Loss, Packed, Rows, pack, tile_count};
+pub use pack::{Loss, Packed, Room, Rows, pack, pack_into, tile_count};
 pub use quantize::{quantize, quantize_at};
 pub use read::read;
 pub use rotary::{Pairing, rotate, rotate_at};

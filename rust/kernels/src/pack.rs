@@ -44,6 +44,13 @@ pub enum Packed {
     },
 }
 
+/// Room for a weight in tiles, element by element as `Packed` has them.
+#[derive(Debug)]
+pub enum Room<'a> {
+    Bf16(&'a mut [u16]),
+    F32(&'a mut [f32]),
+}
+
 /// Sums of squares: of what quantisation took from the weights, and of the weights.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Loss {
@@ -69,7 +76,7 @@ impl Packed {
     }
 }
 
-/// Tiles that `outer` outputs fill.
+/// Room that `outer` outputs fill.
 pub const fn tile_count(outer: usize, element: Element) -> usize {
     outer.div_ceil(element.lanes())
 }
@@ -80,22 +87,52 @@ pub const fn tile_count(outer: usize, element: Element) -> usize {
 /// quantised row by row.
 /// Errors: `rows` has not `outer * inner` elements, or the result's size overflows.
 pub fn pack(rows: Rows, outer: usize, inner: usize, element: Element) -> Result<Packed, KernelError> {
-    let check = Check("pack");
+    let len = tiled_len(rows, outer, inner, element)?;
+    match (rows, element) {
+        (_, Element::Bf16) => {
+            let mut packed = vec![0; len];
+            pack_into(rows, outer, inner, Room::Bf16(&mut packed))?;
+            Ok(Packed::Bf16(packed))
+        }
+        (_, Element::F32) => {
+            let mut packed = vec![0.0; len];
+            pack_into(rows, outer, inner, Room::F32(&mut packed))?;
+            Ok(Packed::F32(packed))
+        }
+        (Rows::Bf16(data), Element::Int8) => int8_tiles(data, inner, len, outer, bf16_value),
+        (Rows::F32(data), Element::Int8) => int8_tiles(data, inner, len, outer, |v| v),
+    }
+}
+
+/// `pack`, to where the tiles are wanted; what they are padded with is left as it is.
+///
+/// Errors: as `pack`, and room of another length than the tiles'.
+pub fn pack_into(rows: Rows, outer: usize, inner: usize, tiles: Room) -> Result<(), KernelError> {
+    let (element, room) = match &tiles {
+        Room::Bf16(tiles) => (Element::Bf16, tiles.len()),
+        Room::F32(tiles) => (Element::F32, tiles.len()),
+    };
+    CHECK.length("tiles", room, tiled_len(rows, outer, inner, element)?)?;
+    match (rows, tiles) {
+        (Rows::Bf16(data), Room::Bf16(tiles)) => fill::<_, _, 32>(data, inner, tiles, |v| v),
+        (Rows::F32(data), Room::Bf16(tiles)) => fill::<_, _, 32>(data, inner, tiles, bf16_bits),
+        (Rows::Bf16(data), Room::F32(tiles)) => fill::<_, _, 16>(data, inner, tiles, bf16_value),
+        (Rows::F32(data), Room::F32(tiles)) => fill::<_, _, 16>(data, inner, tiles, |v| v),
+    }
+    Ok(())
+}
+
+const CHECK: Check = Check("pack");
+
+/// Elements of a weight in tiles, padding included.
+fn tiled_len(rows: Rows, outer: usize, inner: usize, element: Element) -> Result<usize, KernelError> {
     let found = match rows {
         Rows::Bf16(data) => data.len(),
         Rows::F32(data) => data.len(),
     };
-    check.length("rows", found, check.product("rows", outer, inner)?)?;
-    let tile_len = check.product("a tile", inner, element.lanes())?;
-    let len = check.product("tiles", tile_count(outer, element), tile_len)?;
-    Ok(match (rows, element) {
-        (Rows::Bf16(data), Element::Bf16) => Packed::Bf16(tiles::<_, _, 32>(data, inner, len, |v| v)),
-        (Rows::F32(data), Element::Bf16) => Packed::Bf16(tiles::<_, _, 32>(data, inner, len, bf16_bits)),
-        (Rows::Bf16(data), Element::F32) => Packed::F32(tiles::<_, _, 16>(data, inner, len, bf16_value)),
-        (Rows::F32(data), Element::F32) => Packed::F32(tiles::<_, _, 16>(data, inner, len, |v| v)),
-        (Rows::Bf16(data), Element::Int8) => int8_tiles(data, inner, len, outer, bf16_value)?,
-        (Rows::F32(data), Element::Int8) => int8_tiles(data, inner, len, outer, |v| v)?,
-    })
+    CHECK.length("rows", found, CHECK.product("rows", outer, inner)?)?;
+    let tile_len = CHECK.product("a tile", inner, element.lanes())?;
+    CHECK.product("tiles", tile_count(outer, element), tile_len)
 }
 
 fn int8_tiles<A: Copy + Sync>(
@@ -144,17 +181,15 @@ impl Loss {
     }
 }
 
-fn tiles<A, B, const LANES: usize>(rows: &[A], inner: usize, len: usize, convert: impl Fn(A) -> B + Sync) -> Vec<B>
+fn fill<A, B, const LANES: usize>(rows: &[A], inner: usize, tiles: &mut [B], convert: impl Fn(A) -> B + Sync)
 where
     A: Copy + Sync,
-    B: Copy + Default + Send,
+    B: Copy + Send,
 {
-    let mut packed = vec![B::default(); len];
-    if len > 0 {
-        let tiles = packed.par_chunks_mut(inner * LANES).zip(rows.par_chunks(inner * LANES));
+    if !tiles.is_empty() {
+        let tiles = tiles.par_chunks_mut(inner * LANES).zip(rows.par_chunks(inner * LANES));
         tiles.for_each(|(tile, rows)| transpose::<A, B, LANES>(rows, inner, tile, &convert));
     }
-    packed
 }
 
 /// `tile[k][lane] = rows[lane][k]`, in blocks that stay in the first-level cache.

@@ -3,8 +3,8 @@
 use crate::errors;
 use numpy::{PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
-use rdu_kernels::{Element, Loss, Packed, Rows, VECTOR_BYTES, pack};
-use rdu_machine::{Contents, Image as Memory};
+use rdu_kernels::{Element, Loss, Packed, Room, Rows, VECTOR_BYTES, pack, pack_into, tile_count};
+use rdu_machine::{Contents, Image as Memory, MachineError};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -87,20 +87,29 @@ impl Image {
     ) -> PyResult<(usize, f64, f64)> {
         let (rows, element) = (weight.rows()?, element(py, element_name)?);
         let (outer, inner) = (weight.shape()[0], weight.shape()[1]);
-        let done = py.detach(|| -> Result<_, rdu_machine::MachineError> {
-            let packed = pack(rows, outer, inner, element)?;
-            let bytes: &[u8] = match &packed {
-                Packed::Bf16(data) => bytemuck::cast_slice(data),
-                Packed::F32(data) => bytemuck::cast_slice(data),
-                Packed::Int8 { tiles, .. } => bytemuck::cast_slice(tiles),
-            };
+        let done = py.detach(|| -> Result<_, MachineError> {
             let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
-            contents.write(base, bytes.len() as u64)?.copy_from_slice(bytes);
+            let bytes = tile_count(outer, element).saturating_mul(inner).saturating_mul(VECTOR_BYTES) as u64;
+            let room = contents.write(base, bytes)?;
+            let unaligned = |_| MachineError::Address { address: base, bytes };
             let mut loss = Loss::default();
-            if let Packed::Int8 { scales: own, loss: found, .. } = &packed {
-                loss = *found;
-                if let Some(at) = scales {
-                    contents.put(at, own, Element::F32)?;
+            match element {
+                Element::Bf16 => {
+                    let tiles = bytemuck::try_cast_slice_mut(room).map_err(unaligned)?;
+                    pack_into(rows, outer, inner, Room::Bf16(tiles))?;
+                }
+                Element::F32 => {
+                    let tiles = bytemuck::try_cast_slice_mut(room).map_err(unaligned)?;
+                    pack_into(rows, outer, inner, Room::F32(tiles))?;
+                }
+                Element::Int8 => {
+                    if let Packed::Int8 { tiles, scales: own, loss: found } = pack(rows, outer, inner, element)? {
+                        room.copy_from_slice(bytemuck::cast_slice(&tiles));
+                        loss = found;
+                        if let Some(at) = scales {
+                            contents.put(at, &own, Element::F32)?;
+                        }
+                    }
                 }
             }
             Ok((rows.not_finite(), loss.lost, loss.total))
