@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from rdu.compiler.netlist import Netlist, Unit
 from rdu.errors import RequestError
 from rdu.graph import Graph
 from rdu.machine import machine
+from rdu.testing.checkpoints import write_folder
 from test_bundles import calls, shapes, timed
 
 
@@ -74,7 +76,8 @@ def test_calls_that_cannot_be(positions: int, past: int) -> None:
         program.explain(positions, past)
 
 
-def test_what_compile_returns_explains_itself() -> None:
+def test_what_compile_returns_explains_itself(tmp_path: Path) -> None:
+    assert "attention.dot" in str(rdu.compile(write_folder(tmp_path / "model"), "tiny").explain())
     g = Graph()
     g.output(g.linear("y", g.input("x", 8), g.weight("w", np.ones((4, 8), np.float32))))
     assert "y.mac" in str(rdu.compile(g, "tiny").explain())

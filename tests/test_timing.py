@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from rdu.compiler.compile import compile_graph
@@ -113,3 +115,14 @@ def test_what_cannot_be_timed(options: dict[str, object], message: str) -> None:
 def test_a_prompt_has_a_position() -> None:
     with pytest.raises(CompileError, match="prompt is 0; it must be a whole number of at least 1"):
         time_prefill(shapes(64), machine("tiny"), prompt=0)
+
+
+def test_a_prompt_whose_weights_do_not_fit_says_what_is_short() -> None:
+    message = r"kernel '.*' needs (\d+) PMUs, machine 'tiny' has (\d+): (\d+) too many; more sockets, .* would help"
+    where = machine("tiny", pmu__capacity_bytes=512, mapping__weight_buffer_vectors=64)
+    with pytest.raises(CompileError, match=message) as caught:
+        time_prefill(shapes(64), where, prompt=40)
+    found = re.search(message, str(caught.value))
+    assert found is not None
+    need, have, over = map(int, found.groups())
+    assert need - have == over > 0

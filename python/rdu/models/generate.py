@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,10 @@ class Decoder:
     def context(self) -> int:
         """Most positions of a sequence."""
         return self.program.context
+
+    def explain(self, positions: int = 1, past: int = 0) -> Any:
+        """How the program is mapped; see `Program.explain`."""
+        return self.program.explain(positions, past)
 
     def forward(
         self, tokens: Sequence[int], *, mode: str = "split", progress: Callable[[int], None] | None = None
