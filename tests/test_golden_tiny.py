@@ -135,7 +135,7 @@ def test_any_block_gives_the_same_bits(
     assert_same_bits(other.forward(ids, mode="values").logits, reference.forward(ids, mode="values").logits)
 
 
-@pytest.mark.parametrize("fusion", ["layer", "op"])
+@pytest.mark.parametrize("fusion", ["layer", "op", "loop"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_modes_agree(request: pytest.FixtureRequest, folder: Path, golden: Golden, dtype: str, fusion: str) -> None:
     """Values on tokens, values in blocks, no time at all: the same bits; and the same cycles where there is time."""

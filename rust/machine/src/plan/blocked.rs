@@ -123,6 +123,8 @@ impl Blocked<'_> {
     /// Takes a finished tensor, rounded to its element.
     pub fn made(&mut self, out: usize, mut y: Vec<f32>) {
         kernels::round(&mut y, self.kernel.tensors[out].element.into());
+        // Layers of a loop take turns with the same tensors.
+        self.quantized[out] = None;
         let old = std::mem::replace(&mut self.tensors[out], y);
         self.workspace.give(old);
     }
