@@ -18,6 +18,8 @@ MOST_SPLITS = 8
 ATTENTION_SHARE = 1 / 4
 # In a kernel without linear operators, the first of these that leaves room for what comes and goes.
 ATTENTION_SHARES_ALONE = (3 / 4, 1 / 2, 1 / 4)
+# What is not linear works on so many sequences of a batch at once that it takes about this part of the PCUs.
+WIDE_SHARE = 8
 # Where a linear operator's scales stand behind its weights: 0 weight, 1 bias.
 SCALES = 2
 # Waves of a prompt that an addition keeps of an input that is ahead of the other: as many as are on their way through
@@ -228,6 +230,7 @@ def allocate(
         Names the resource, how much is missing, and what would help.
     """
     result = Allocation(granule_bytes(machine))
+    result.width = max(1, min(batch, machine.total_pcus // (WIDE_SHARE * len(region.operators))))
     linears = [op for op in region.operators if op.kind == "linear"]
     for share in (ATTENTION_SHARE,) if linears else ATTENTION_SHARES_ALONE:
         _spread_attention(region, machine, form, context, batch, share, result)
