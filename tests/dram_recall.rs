@@ -82,7 +82,7 @@ fn play(mut channel: Channel, burst_bytes: u64, each: u64, window: u64, steps: &
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn nobody_can_tell(config in device(), each in 1..12u64, window in 1..200u64, steps in steps()) {
@@ -91,6 +91,30 @@ proptest! {
         let channel = Channel::new(dram.config(), dram.map(), 0);
         let plain = play(channel.clone().without_recall(), burst_bytes, each, window, &steps);
         prop_assert_eq!(play(channel, burst_bytes, each, window, &steps), plain);
+    }
+}
+
+/// The same stretch again and again, and each time something else behind it.
+#[test]
+fn what_comes_next_is_looked_at() {
+    let dram = Dram::new(hbm()).unwrap();
+    let steps = |each: u64| {
+        (0..24u64).flat_map(move |turn| {
+            [
+                Step::Jump { to: 0 },
+                Step::Stream { runs: 1600 / each, every: 0 },
+                Step::Jump { to: 4096 + turn % 5 * 1000 },
+                Step::Stream { runs: 1600 / each, every: 0 },
+                Step::Wait { ticks: 20_000 },
+            ]
+        })
+    };
+    let channel = Channel::new(dram.config(), dram.map(), 0);
+    let burst_bytes = dram.config().organisation.burst_bytes();
+    for each in [8, 16] {
+        let steps: Vec<Step> = steps(each).collect();
+        let plain = play(channel.clone().without_recall(), burst_bytes, each, 100, &steps);
+        assert_eq!(play(channel.clone(), burst_bytes, each, 100, &steps), plain);
     }
 }
 

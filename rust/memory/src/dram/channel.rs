@@ -80,23 +80,24 @@ impl Front {
         }
     }
 
-    /// Where the line stands, if it is nothing but reads of one stream in even pieces, at least `bursts` of them.
-    fn line(&self, bursts: u64) -> Option<Line> {
+    /// Where the line stands, and how much of it, up to `most` bursts, is reads of one stream in even pieces; `None`
+    /// where writes wait too.
+    fn line(&self, most: u64) -> Option<Line> {
         let [reads, writes] = &self.rests;
         let (first, second) = (reads.front()?, reads.get(1)?);
-        let mut there = 0;
+        let &Rest { address, bursts: left, number } = first;
+        let mut line = Line { number, address, left, each: second.bursts, bursts: 0 };
         for (at, rest) in reads.iter().enumerate() {
-            let even = if at == 0 { rest.bursts <= second.bursts } else { rest.bursts == second.bursts };
-            if !even || rest.address != first.address + there || rest.number != first.number + at as u64 {
-                return None;
+            let even = if at == 0 { left <= line.each } else { rest.bursts == line.each };
+            if !even || rest.address != address + line.bursts || rest.number != number + at as u64 {
+                break;
             }
-            there += rest.bursts;
-            if there >= bursts && writes.is_empty() {
-                let Rest { address, bursts: left, number } = *first;
-                return Some(Line { number, address, left, each: second.bursts });
+            line.bursts += rest.bursts;
+            if line.bursts >= most {
+                break;
             }
         }
-        None
+        writes.is_empty().then_some(line)
     }
 
     /// Whether a run goes on as the last of the line did.
@@ -356,7 +357,7 @@ impl Channel {
         let Channel { policy: Policy::Frfcfs(controller), front, ahead, recall: Some(recall), .. } = self else {
             return false;
         };
-        let line = front.line(recall.needs);
+        let line = front.line(recall.most());
         recall.look(controller, *ahead, front.taken, line);
         recall.walk.is_some()
     }

@@ -35,6 +35,8 @@ pub struct Line {
     /// Bursts that it still has in the line, and that each flight behind it has.
     pub left: u64,
     pub each: u64,
+    /// Bursts of all of them, as far as anybody wants to know.
+    pub bursts: u64,
 }
 
 /// A flight at the end of a course: its number, bursts still to come, and the tick of its latest burst, if one is done.
@@ -123,7 +125,7 @@ struct Courses {
     all: Vec<Arc<Course>>,
     /// By hash of their keys.
     keyed: HashMap<u64, Vec<u32>>,
-    /// Which course follows which, given the calendar: everything else is known from the first.
+    /// Which course follows which, given the calendar and the line: everything else is known from the first.
     next: HashMap<(u32, Vec<u64>), u32>,
 }
 
@@ -155,10 +157,11 @@ struct Record {
     begin: Origin,
     taken: u64,
     before: Statistics,
-    calm: bool,
+    /// No refresh was nearer than this.
+    calm: Option<u64>,
     /// How often reads and writes had taken turns.
     turned: u64,
-    /// The course that ended where this began, and the calendar there.
+    /// The course that ended where this began, and what else decides that this follows.
     after: Option<(u32, Vec<u64>)>,
 }
 
@@ -175,11 +178,12 @@ pub struct Recall {
     /// Bursts taken from the line at which it is worth a look, and those taken on courses so far.
     pub look_at: u64,
     pub taken: u64,
-    /// Bursts taken in a course, and bursts that must wait in the line for one.
-    length: u64,
-    pub needs: u64,
-    /// A refresh that is as far away has no part in a course that takes less.
-    reach: u64,
+    /// Bursts taken in a course, at most. So many more must wait in the line, since it may end a little late: when the
+    /// queue has been filled.
+    longest: u64,
+    beyond: u64,
+    /// What so many bursts take, and half as much again: a stream takes hardly longer than its data.
+    ticks: (u64, u64),
     /// Bursts after which addresses lie the same, as many rows up.
     span: (u64, u32),
     /// Where the calendar's next refresh stands in a controller's state, and what that state's margin of time is.
@@ -198,16 +202,14 @@ impl Recall {
         let length = (interval / 8).saturating_mul(buses) / rules.burst_ticks.max(1);
         let length = 1 << length.clamp(SHORTEST, LONGEST).ilog2();
         Some(Recall {
-            length,
-            // It may end a little late: when the queue has been filled.
-            needs: length + queue + 1,
-            // A stream takes hardly longer than its data.
-            reach: length * rules.burst_ticks / buses * 3 / 2,
+            longest: length,
+            beyond: queue + 1,
+            ticks: (rules.burst_ticks * 3, buses * 2),
             courses: Arc::default(),
             record: None,
             walk: None,
             behind: None,
-            look_at: length,
+            look_at: SHORTEST,
             taken: 0,
             span: span?,
             calendar_at: state.len(),
@@ -230,7 +232,30 @@ impl Recall {
 
     /// Looks again after a while.
     pub fn wait(&mut self, taken: u64) {
-        self.look_at = taken + self.length;
+        self.look_at = taken + SHORTEST;
+    }
+
+    /// Bursts of a line that count.
+    pub fn most(&self) -> u64 {
+        self.longest + self.beyond
+    }
+
+    /// The longest course that the line has room for.
+    fn length(&self, line: &Line) -> Option<u64> {
+        let room = line.bursts.checked_sub(self.beyond)?;
+        let mut length = self.longest;
+        while length > room || line.address % length > LATE {
+            length /= 2;
+            if length < SHORTEST {
+                return None;
+            }
+        }
+        Some(length)
+    }
+
+    /// A refresh that is as far away has no part in a course of `length` that takes less.
+    fn reach(&self, length: u64) -> u64 {
+        length * self.ticks.0 / self.ticks.1
     }
 
     /// The course under way has been walked to its end.
@@ -266,25 +291,33 @@ impl Recall {
     }
 
     fn begin(&mut self, controller: &mut Frfcfs, tick: u64, taken: u64, line: Line) {
-        let late = line.address % self.length;
-        self.look_at -= late;
-        let reads = line.address..line.address + self.needs;
-        if line.each == 0 || late > LATE || !controller.parks_writes() || controller.awaits_write(&reads) {
+        self.look_at -= line.address % SHORTEST;
+        let Some(length) = self.length(&line) else { return };
+        let reads = line.address..line.address + length + self.beyond;
+        if line.each == 0 || !controller.parks_writes() || controller.awaits_write(&reads) {
             return;
         }
+        self.look_at = taken + length - line.address % length;
         let spans = line.address / self.span.0;
         let row = (spans as u32).wrapping_mul(self.span.1);
         let begin = Origin { tick, row, address: spans * self.span.0, id: line.number };
-        let (calendar, calm) = self.calendar(controller, tick);
+        let (calendar, calm) = self.calendar(controller, tick, length);
         let courses = Arc::clone(&self.courses);
         let mut courses = courses.lock().unwrap_or_else(PoisonError::into_inner);
-        let after = self.behind.as_ref().map(|behind| (behind.id, calendar));
+        let after = self.behind.as_ref().map(|behind| {
+            let mut passage = calendar;
+            // The line may go on elsewhere, or in other pieces.
+            passage
+                .extend([line.address.wrapping_sub(behind.begin.address), line.number.wrapping_sub(behind.begin.id)]);
+            passage.extend([line.left, line.each]);
+            (behind.id, passage)
+        });
         if let Some(&id) = after.as_ref().and_then(|after| courses.next.get(after)) {
             self.walk = courses.get(id).map(|course| Walk { course, id, begin, told: 0 });
             return;
         }
         self.catch_up(controller);
-        let key = self.key(controller, &begin, line, calm);
+        let key = self.key(controller, &begin, line, length, calm);
         let Some(id) = courses.find(&key) else {
             let turned = controller.turned();
             let device = controller.device_mut();
@@ -292,6 +325,7 @@ impl Recall {
             if let Some(flights) = &mut device.flights {
                 flights.log = Some(Vec::new());
             }
+            let calm = calm.then(|| self.reach(length));
             self.record = Some(Record { key, begin, taken, before, calm, turned, after });
             return;
         };
@@ -301,34 +335,35 @@ impl Recall {
         self.walk = courses.get(id).map(|course| Walk { course, id, begin, told: 0 });
     }
 
-    /// When refreshes come next; and whether that is not soon, and does not matter.
-    fn calendar(&self, controller: &Frfcfs, tick: u64) -> (Vec<u64>, bool) {
+    /// When refreshes come next, for a course of `length`; and whether that is not soon, and does not matter.
+    fn calendar(&self, controller: &Frfcfs, tick: u64, length: u64) -> (Vec<u64>, bool) {
         let mut calendar = Vec::new();
         controller.device().refresher.encode(tick, &mut calendar);
-        let calm = calendar[0] >= self.reach;
-        calendar[0] = calendar[0].min(self.reach);
-        (calendar, calm)
+        let (next, reach) = (calendar[0], self.reach(length));
+        calendar[0] = next.min(reach);
+        calendar.push(length);
+        (calendar, next >= reach)
     }
 
     /// All that decides what comes.
-    fn key(&self, controller: &Frfcfs, begin: &Origin, line: Line, calm: bool) -> Vec<u64> {
+    fn key(&self, controller: &Frfcfs, begin: &Origin, line: Line, length: u64, calm: bool) -> Vec<u64> {
         let mut key = Vec::with_capacity(1024);
         controller.encode_reads(begin, &mut key);
         if calm {
-            key[self.calendar_at] = self.reach;
+            key[self.calendar_at] = self.reach(length);
         }
         controller.device().statistics.encode(begin.tick, self.margin, &mut key);
         for (number, left, done) in left_before(controller, line.number + 1, begin) {
             key.extend([number, left, done.map_or(u64::MAX, |tick| tick)]);
         }
-        key.extend([line.address - begin.address, line.left, line.each]);
+        key.extend([line.address - begin.address, line.left, line.each, length]);
         key
     }
 
     fn keep(&mut self, record: Record, controller: &Frfcfs, tick: u64, taken: u64, line: Line) {
         let ticks = tick - record.begin.tick;
         let log = controller.device().flights.as_ref().and_then(|flights| flights.log.as_ref());
-        let near = record.calm && ticks >= self.reach;
+        let near = record.calm.is_some_and(|reach| ticks >= reach);
         let Some(log) = log.filter(|_| !near && controller.turned() == record.turned) else { return };
         let begin = record.begin;
         let mut answers: Vec<_> =
@@ -343,7 +378,7 @@ impl Recall {
             ticks,
             taken: taken - record.taken,
             flights: line.number - begin.id,
-            calm: record.calm,
+            calm: record.calm.is_some(),
             left: left_before(controller, line.number + 1, &begin).collect(),
             answers,
             end,
