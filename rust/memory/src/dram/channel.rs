@@ -84,9 +84,9 @@ impl Front {
     /// where writes wait too.
     fn line(&self, most: u64) -> Option<Line> {
         let [reads, writes] = &self.rests;
-        let (first, second) = (reads.front()?, reads.get(1)?);
-        let &Rest { address, bursts: left, number } = first;
-        let mut line = Line { number, address, left, each: second.bursts, bursts: 0 };
+        let &Rest { address, bursts: left, number } = reads.front()?;
+        let each = reads.get(1).map_or(left, |second| second.bursts);
+        let mut line = Line { number, address, left, each, bursts: 0 };
         for (at, rest) in reads.iter().enumerate() {
             let even = if at == 0 { left <= line.each } else { rest.bursts == line.each };
             if !even || rest.address != address + line.bursts || rest.number != number + at as u64 {
@@ -98,14 +98,6 @@ impl Front {
             }
         }
         writes.is_empty().then_some(line)
-    }
-
-    /// Whether a run goes on as the last of the line did.
-    fn goes_on(&self, write: bool, address: u64, bursts: u64, number: u64) -> bool {
-        let [reads, _] = &self.rests;
-        let next =
-            |last: &Rest| (last.address + last.bursts, last.bursts, last.number + 1) == (address, bursts, number);
-        !write && reads.len() > 1 && reads.back().is_some_and(next)
     }
 
     /// Takes bursts from the line of reads that a course has used up.
@@ -208,10 +200,8 @@ impl Channel {
 
     fn offer_rest(&mut self, tick: u64, write: bool, address: u64, bursts: u64, id: u64) {
         let (_, address) = self.map.channel(address);
-        let next = self.flights().map_or(0, Flights::next_number);
-        if self.recall.as_ref().is_some_and(|recall| recall.is_engaged())
-            && !self.front.goes_on(write, address, bursts, next)
-        {
+        // More reads come behind those that a course takes.
+        if write && self.recall.as_ref().is_some_and(|recall| recall.is_engaged()) {
             self.leave();
         }
         let walks = self.recall.as_ref().is_some_and(|recall| recall.walk.is_some());

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Bursts taken in a course, at most and at least; between them, the power of two that moves in an eighth of the time
 /// between two refreshes.
 const LONGEST: u64 = 512;
-const SHORTEST: u64 = 64;
+const SHORTEST: u64 = 32;
 /// Courses begin at multiples of their length, so that few are different; or as many bursts later, since a controller may
 /// take some at once.
 const LATE: u64 = 8;
@@ -178,10 +178,10 @@ pub struct Recall {
     /// Bursts taken from the line at which it is worth a look, and those taken on courses so far.
     pub look_at: u64,
     pub taken: u64,
-    /// Bursts taken in a course, at most. So many more must wait in the line, since it may end a little late: when the
-    /// queue has been filled.
+    /// Bursts taken in a course, at most.
     longest: u64,
-    beyond: u64,
+    /// Reads that the controller holds.
+    queue: u64,
     /// What so many bursts take, and half as much again: a stream takes hardly longer than its data.
     ticks: (u64, u64),
     /// Bursts after which addresses lie the same, as many rows up.
@@ -203,7 +203,7 @@ impl Recall {
         let length = 1 << length.clamp(SHORTEST, LONGEST).ilog2();
         Some(Recall {
             longest: length,
-            beyond: queue + 1,
+            queue,
             ticks: (rules.burst_ticks * 3, buses * 2),
             courses: Arc::default(),
             record: None,
@@ -237,12 +237,12 @@ impl Recall {
 
     /// Bursts of a line that count.
     pub fn most(&self) -> u64 {
-        self.longest + self.beyond
+        self.longest + self.queue + LATE
     }
 
-    /// The longest course that the line has room for.
-    fn length(&self, line: &Line) -> Option<u64> {
-        let room = line.bursts.checked_sub(self.beyond)?;
+    /// The longest course that the line has room for, where so many bursts more may be taken.
+    fn length(&self, line: &Line, beyond: u64) -> Option<u64> {
+        let room = line.bursts.checked_sub(beyond)?;
         let mut length = self.longest;
         while length > room || line.address % length > LATE {
             length /= 2;
@@ -290,11 +290,17 @@ impl Recall {
         }
     }
 
-    fn begin(&mut self, controller: &mut Frfcfs, tick: u64, taken: u64, line: Line) {
+    fn begin(&mut self, controller: &mut Frfcfs, tick: u64, taken: u64, mut line: Line) {
         self.look_at -= line.address % SHORTEST;
-        let Some(length) = self.length(&line) else { return };
-        let reads = line.address..line.address + length + self.beyond;
-        if line.each == 0 || !controller.parks_writes() || controller.awaits_write(&reads) {
+        // It may end late: when the queue has been filled, and all commands of a tick have gone out.
+        let beyond = controller.room_for_reads() + LATE;
+        let Some(length) = self.length(&line, beyond) else { return };
+        let reads = line.address..line.address + length + beyond;
+        if line.left >= length + beyond {
+            // Pieces behind it have no part in the course.
+            line.each = 0;
+        }
+        if !controller.parks_writes() || controller.awaits_write(&reads) {
             return;
         }
         self.look_at = taken + length - line.address % length;

@@ -101,6 +101,11 @@ impl Queue {
     }
 
     #[inline]
+    pub fn room(&self) -> usize {
+        self.free.len()
+    }
+
+    #[inline]
     pub fn is_full(&self) -> bool {
         self.free.is_empty()
     }

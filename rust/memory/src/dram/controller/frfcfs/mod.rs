@@ -259,6 +259,11 @@ impl Frfcfs {
         !(self.writing || self.turns || self.close_page || writes_open)
     }
 
+    /// Reads that it has room for.
+    pub fn room_for_reads(&self) -> u64 {
+        self.queues[0].room() as u64
+    }
+
     /// How often reads and writes have taken turns.
     pub fn turned(&self) -> u64 {
         self.turned
