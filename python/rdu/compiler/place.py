@@ -123,7 +123,7 @@ def place(netlist: Netlist, machine: Machine) -> None:
                     beside = np.array(taken) if taken else None if near is None else near.tiles
                     taken = kind.dealt(count, ends, beside) if _dealt(unit, machine) else kind.alone(count)
             # A unit without either is a part of what the one before holds.
-            unit.tiles = np.array(taken)[:: unit.pcus or 1] if taken else before
+            unit.tiles = np.array(taken) if taken else before
         before = unit.tiles
         placed.add(id(unit))
     agcus = sum(unit.copies * unit.agcus for unit in netlist.units)
