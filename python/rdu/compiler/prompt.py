@@ -37,6 +37,8 @@ from rdu.machine import Machine
 LEAST_WAVE = 12
 # Lanes with more than so many times a fair share of the vectors are as good as none: shorter blocks are better.
 FEWEST = 32
+# Padding that a lane may have rather than be split once more.
+SPLIT = 1 / 32
 PROMPT_HELP = "more sockets, a narrower dtype, a smaller mapping.prefill_wave, or fusion='op'"
 
 
@@ -256,4 +258,5 @@ def _lanes(tiles: int, inner: int, vectors: float, width: int) -> Linear:
         splits *= 2
     if not found:
         return Linear(tiles, inner, tiles, splits // 2, width)
-    return min(found, key=lambda linear: (linear.macs * linear.vectors, linear.macs))
+    # Each split more is another sum on its way to the gather: worth this share of padding at most.
+    return min(found, key=lambda linear: (linear.macs * linear.vectors * (1 + SPLIT * linear.splits), linear.macs))
