@@ -228,6 +228,25 @@ fn streams_keep_within_theory() {
 }
 
 #[test]
+fn no_request_starves_behind_row_hits() {
+    for scheduler in [Scheduler::Frfcfs, Scheduler::FrfcfsRowHit, Scheduler::BankQueues] {
+        let mut config = device();
+        config.controller.scheduler = scheduler;
+        config.controller.refresh = Refresh::None;
+        config.timings.trefi = 1500;
+        // Hits of one row at the pace of its bank group, which leaves no gap for a precharge, and one read of another row.
+        let mut asks: Vec<Ask> = (0..8000).map(|k| read([0, 0, 0, 0, k % 128])).collect();
+        asks.insert(40, read([0, 0, 0, 1, 0]));
+        let trace = play(&config, &asks);
+        let opened = trace.iter().find(|at| at.command == Command::Activate && at.row == 1).expect("it is served").tick;
+        let waits = 8 * u64::from(config.timings.trefi) + 40 * u64::from(config.timings.tccd_l);
+        assert!(opened < waits, "{scheduler:?}: {opened} ticks, at most {waits}");
+        let last = trace.last().expect("something was sent").tick;
+        assert!(last > 4 * waits, "the hits would have gone on until {last}");
+    }
+}
+
+#[test]
 fn refreshes_come_on_time() {
     let mut config = device();
     config.controller.refresh = Refresh::AllBank;

@@ -1,7 +1,7 @@
 //! A DRAM device, command by command.
 //!
 //! `config` describes it, `map` says where an address lies, `timing` and `banks` when a command may follow another,
-//! `controller` which command goes out next, `replay` moves traffic through all of it.
+//! `controller` which command goes out next, `run` moves traffic through all of it.
 
 mod ahead;
 pub mod banks;
@@ -10,13 +10,21 @@ pub mod command;
 pub mod config;
 pub mod controller;
 pub mod error;
+mod fold;
+mod gain;
+pub mod idle;
+mod lane;
+pub mod latencies;
 pub mod layout;
 pub mod map;
+mod plain;
 mod recall;
 pub mod refresh;
 pub mod replay;
+mod run;
 mod skip;
 pub mod statistics;
+mod stretch;
 pub mod timing;
 pub mod trace;
 pub mod traffic;
@@ -26,17 +34,19 @@ pub use command::Command;
 pub use config::Config;
 pub use controller::Answer;
 pub use error::DramError;
+pub use idle::Idle;
 pub use map::{AddressMap, Location};
 pub use replay::{Options, Replay};
-pub use statistics::{Idle, Usage};
+pub use statistics::Usage;
 pub use trace::Issued;
 pub use traffic::{Addresses, Each, Traffic};
 
 use banks::Banks;
 use config::Scheduler;
+use controller::Schedule;
 use controller::bank_queues::BankQueues;
 use controller::frfcfs::Frfcfs;
-use replay::Run;
+use run::Run;
 use skip::Skipper;
 
 /// A device that can be asked: a configuration that holds, and its address map.
@@ -74,34 +84,46 @@ impl Dram {
         stop: &dyn Fn() -> bool,
     ) -> Result<Replay, DramError> {
         let pattern = if skip::may_skip(options) { skip::as_pattern(self, traffic) } else { None };
-        let Some(pattern) = pattern else { return self.play(traffic, options, false, stop) };
-        let alone = options.outstanding.is_none() && options.warmup == 0 && options.measured.is_none();
-        match alone.then(|| skip::fold(self, &pattern)).flatten() {
-            Some((one, share)) => Ok(skip::unfold(self, one.play(&share, options, true, stop)?)),
-            None => self.play(&pattern, options, true, stop),
+        match self.config.controller.scheduler {
+            Scheduler::Frfcfs | Scheduler::FrfcfsRowHit => self.play::<Frfcfs>(traffic, pattern, options, stop),
+            Scheduler::BankQueues => self.play::<BankQueues>(traffic, pattern, options, stop),
         }
     }
 
-    fn play(
+    fn play<S: Schedule>(
         &self,
         traffic: &Traffic<'_>,
+        pattern: Option<Traffic<'_>>,
+        options: &Options,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Replay, DramError> {
+        let Some(pattern) = pattern else { return Ok(self.run::<S>(traffic, options, false, stop)?.finish()) };
+        let alone = options.outstanding.is_none() && options.warmup == 0 && options.measured.is_none();
+        let Some((one, shares)) = alone.then(|| fold::fold(self, &pattern)).flatten() else {
+            return Ok(self.run::<S>(&pattern, options, true, stop)?.finish());
+        };
+        let mut runs = Vec::with_capacity(shares.len());
+        for share in shares {
+            let run = one.run::<S>(&share.traffic, options, true, stop)?;
+            runs.push((share, run));
+        }
+        Ok(fold::unfold(self, runs))
+    }
+
+    /// Plays traffic to its end.
+    fn run<'a, S: Schedule>(
+        &'a self,
+        traffic: &Traffic<'a>,
         options: &Options,
         skip: bool,
         stop: &dyn Fn() -> bool,
-    ) -> Result<Replay, DramError> {
-        let (config, map) = (&self.config, &self.map);
-        let channels = 0..config.organisation.all_channels() as u32;
-        let ticks = skip::calendar_ticks(self, &Banks::new(config));
+    ) -> Result<Run<'a, S>, DramError> {
+        let channels = 0..self.config.organisation.all_channels() as u32;
+        let controllers = channels.map(|channel| S::new(&self.config, &self.map, channel)).collect();
+        let mut run = Run::new(self, traffic, *options, controllers)?;
+        let ticks = skip::calendar_ticks(self, &Banks::new(&self.config));
         let skipper = skip.then(|| Skipper::new(self, traffic, ticks)).flatten();
-        match config.controller.scheduler {
-            Scheduler::Frfcfs | Scheduler::FrfcfsRowHit => {
-                let controllers = channels.map(|channel| Frfcfs::new(config, map, channel)).collect();
-                skip::play(Run::new(self, traffic, *options, controllers)?, skipper, stop)
-            }
-            Scheduler::BankQueues => {
-                let controllers = channels.map(|channel| BankQueues::new(config, map, channel)).collect();
-                skip::play(Run::new(self, traffic, *options, controllers)?, skipper, stop)
-            }
-        }
+        skip::play(&mut run, skipper, stop)?;
+        Ok(run)
     }
 }

@@ -1,17 +1,21 @@
 //! Exact jumps over repeated state. A stream of equal steps through a device whose state, seen from where the stream
 //! stands, has been the same before will do again what it did since: whole periods are added to all counts at once.
-//! Channels that see the same stream stand for each other.
 
 use super::Dram;
 use super::controller::{Origin, Schedule};
 use super::error::DramError;
-use super::replay::{Options, Replay, Run, STAGED};
+use super::plain::Pause;
+use super::replay::Options;
+use super::run::Run;
 use super::statistics::Statistics;
+use super::stretch::Stretches;
 use super::traffic::{Addresses, Each, Traffic};
 use std::collections::HashMap;
 
 /// States kept, at most, all channels together; then a new search begins.
 const KEPT: usize = 2048;
+/// Ticks handled between two looks at most.
+const LOOKLESS: usize = 64;
 /// Shorter streams are not worth a look.
 const SHORT: u64 = 1 << 12;
 
@@ -43,59 +47,6 @@ pub(super) fn as_pattern<'a>(dram: &Dram, traffic: &Traffic<'a>) -> Option<Traff
         return Some(pattern(start, burst, count.checked_mul(bytes)? / burst, burst));
     }
     stride.is_multiple_of(burst).then(|| pattern(start, stride, count, bytes))
-}
-
-/// The one channel that stands for all, and its share of the traffic, if each gets the same of it.
-pub(super) fn fold(dram: &Dram, traffic: &Traffic<'_>) -> Option<(Dram, Traffic<'static>)> {
-    let (Addresses::Pattern { start, stride, count }, Each::All(bytes), Each::All(write)) =
-        (traffic.addresses, traffic.bytes, traffic.writes)
-    else {
-        return None;
-    };
-    let config = dram.config();
-    let (burst, channels) = (config.organisation.burst_bytes(), config.organisation.all_channels());
-    let chunk = dram.map().chunk_bytes()?;
-    let round = chunk.checked_mul(channels)?;
-    let even = stride == burst && bytes == burst && start.is_multiple_of(round);
-    // With shorter turns no channel's queue runs dry while another's is filled.
-    let short = chunk / burst <= STAGED as u64 - 4;
-    if !even || !short || !(count * burst).is_multiple_of(round) || channels == 1 {
-        return None;
-    }
-    let mut one = config.clone();
-    one.organisation.stacks = 1;
-    one.organisation.channels = 1;
-    one.map.interleave_bytes = None;
-    one.map.fields.retain(|field| !field.starts_with("channel"));
-    let traffic = Traffic {
-        addresses: Addresses::Pattern { start: start / channels, stride, count: count / channels },
-        bytes: Each::All(bytes),
-        writes: Each::All(write),
-        arrivals_ps: None,
-    };
-    Some((Dram::new(one).ok()?, traffic))
-}
-
-/// What all channels did, from what one did.
-pub(super) fn unfold(dram: &Dram, one: Replay) -> Replay {
-    let channels = dram.config().organisation.all_channels();
-    let mut all = one.clone();
-    all.latencies.repeat(&Default::default(), channels - 1);
-    all.commands.iter_mut().for_each(|count| *count *= channels);
-    for count in [
-        &mut all.read_bursts,
-        &mut all.written_bursts,
-        &mut all.read_bytes,
-        &mut all.written_bytes,
-        &mut all.row_hits,
-        &mut all.busy_ticks,
-    ] {
-        *count *= channels;
-    }
-    all.skipped_bursts = all.bursts() - (one.bursts() - one.skipped_bursts);
-    all.idle = one.idle.iter().copied().cycle().take(channels as usize).collect();
-    all.peak_fraction = all.fraction(dram.config());
-    all
 }
 
 /// A state seen, and all counts then.
@@ -160,12 +111,23 @@ impl Skipper {
         })
     }
 
-    /// Where the stream stands. Requests are never cut at a look: they are counted from the next whole one.
-    fn origin<S: Schedule>(&self, run: &Run<'_, S>) -> Origin {
+    /// Where the stream stands, and what is left of its address then. Requests are never cut at a look: they are counted
+    /// from the next whole one.
+    fn place<S: Schedule>(&self, run: &Run<'_, S>) -> (Origin, u64) {
         let offset = self.start + run.cutter.request() * self.stride;
         let spans = offset / self.span_bytes;
         let row = (spans as u32).wrapping_mul(self.span_rows);
-        Origin { tick: run.tick, row, address: spans * self.span_bursts, id: run.cutter.request() }
+        let origin = Origin { tick: run.tick, row, address: spans * self.span_bursts, id: run.cutter.request() };
+        (origin, offset % self.span_bytes)
+    }
+
+    /// When to look next.
+    fn pause(&self) -> Pause {
+        match (self.done, self.every_ticks) {
+            (true, _) => Pause::NEVER,
+            (false, 0) => Pause { cut: self.next_request, ..Pause::NEVER },
+            (false, _) => Pause { tick: self.next_tick, ..Pause::NEVER },
+        }
     }
 
     /// To be called after each step, before the tick `run.tick`.
@@ -184,9 +146,9 @@ impl Skipper {
         } else {
             self.next_request = run.cut + self.every_requests;
         }
-        let origin = self.origin(run);
+        let (origin, offset) = self.place(run);
         let mut state = Vec::with_capacity(1024);
-        state.push((self.start + origin.id * self.stride) % self.span_bytes);
+        state.push(offset);
         run.encode(&origin, &mut state);
         let key = hash(&state);
         let statistics = || run.lanes.iter().map(|lane| lane.controller.device().statistics.clone()).collect();
@@ -244,30 +206,33 @@ pub(super) fn calendar_ticks(dram: &Dram, run_banks: &super::banks::Banks) -> u6
     }
 }
 
-/// Plays evenly spaced requests with jumps.
+/// Plays evenly spaced requests to their end, with jumps.
 pub(super) fn play<S: Schedule>(
-    mut run: Run<'_, S>,
-    mut skipper: Option<Skipper>,
+    run: &mut Run<'_, S>,
+    skipper: Option<Skipper>,
     stop: &dyn Fn() -> bool,
-) -> Result<Replay, DramError> {
-    match &mut skipper {
-        None => run.play(stop),
-        Some(skipper) => {
-            if run.cutter.is_empty() {
-                return Ok(run.finish());
+) -> Result<(), DramError> {
+    let Some(mut skipper) = skipper.filter(|_| !run.cutter.is_empty()) else { return run.play(stop) };
+    let plain = run.is_plain();
+    let mut stretches = Stretches::new(run);
+    let looks = if plain { run.patience() / LOOKLESS } else { run.patience() };
+    loop {
+        for _ in 0..looks {
+            let mut pause = skipper.pause();
+            if let Some(stretches) = &stretches {
+                pause.cut = pause.cut.min(stretches.pause);
             }
-            let plain = run.is_plain();
-            loop {
-                for _ in 0..run.patience() {
-                    if !(if plain { run.steps_plain(1, 0)? } else { run.step()? }) {
-                        return Ok(run.finish());
-                    }
-                    skipper.look(&mut run);
-                }
-                if stop() {
-                    return Err(DramError::Stopped);
-                }
+            if !(if plain { run.steps_plain(LOOKLESS, pause)? } else { run.step()? }) {
+                return Ok(());
             }
+            skipper.look(run);
+            if let Some(stretches) = stretches.as_mut().filter(|stretches| run.cut >= stretches.pause) {
+                let place = skipper.place(run);
+                stretches.look(run, place);
+            }
+        }
+        if stop() {
+            return Err(DramError::Stopped);
         }
     }
 }

@@ -1,164 +1,10 @@
 //! What a channel did: counts, latencies, and for every idle tick of a data bus its cause.
 
 use super::command::{Command, Kind};
+use super::gain::Gain;
+use super::idle::Idle;
+use super::latencies::Latencies;
 use std::collections::VecDeque;
-
-/// Latencies below this are counted one by one; above, 128 to each doubling (under 1 % wide).
-const EXACT: u64 = 256;
-const STEPS: u64 = 128;
-
-/// Buckets: latencies up to 2^35 ticks, longer ones count with those.
-const BUCKETS: usize = 4096;
-
-/// Latencies in ticks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Latencies {
-    /// By bucket, as far as any was needed.
-    counts: Vec<u64>,
-    pub count: u64,
-    pub sum: u64,
-    pub most: u64,
-}
-
-impl Latencies {
-    #[inline]
-    fn index(ticks: u64) -> usize {
-        if ticks < EXACT {
-            return ticks as usize;
-        }
-        let shift = (63 - ticks.leading_zeros() - STEPS.trailing_zeros()) as u64;
-        (shift * STEPS + (ticks >> shift)) as usize
-    }
-
-    /// The least latency that falls into a bucket.
-    fn floor(index: usize) -> u64 {
-        let index = index as u64;
-        if index < EXACT {
-            return index;
-        }
-        let shift = index / STEPS - 1;
-        (index - shift * STEPS) << shift
-    }
-
-    #[inline]
-    pub fn add(&mut self, ticks: u64) {
-        let index = Self::index(ticks).min(BUCKETS - 1);
-        self.reserve(index + 1);
-        self.counts[index] += 1;
-        self.count += 1;
-        self.sum += ticks;
-        self.most = self.most.max(ticks);
-    }
-
-    #[inline]
-    fn reserve(&mut self, buckets: usize) {
-        if self.counts.len() < buckets {
-            self.counts.resize(buckets.next_power_of_two(), 0);
-        }
-    }
-
-    pub fn merge(&mut self, other: &Latencies) {
-        self.reserve(other.counts.len());
-        for (mine, theirs) in self.counts.iter_mut().zip(other.counts.iter()) {
-            *mine += theirs;
-        }
-        self.count += other.count;
-        self.sum += other.sum;
-        self.most = self.most.max(other.most);
-    }
-
-    /// Adds `times` what came since `before`.
-    pub fn repeat(&mut self, before: &Latencies, times: u64) {
-        for (at, count) in self.counts.iter_mut().enumerate() {
-            *count += (*count - before.counts.get(at).copied().unwrap_or(0)) * times;
-        }
-        self.count += (self.count - before.count) * times;
-        self.sum += (self.sum - before.sum) * times;
-    }
-
-    pub fn mean_ticks(&self) -> f64 {
-        if self.count == 0 { 0.0 } else { self.sum as f64 / self.count as f64 }
-    }
-
-    /// The least bucket that holds at least `part` of all, 0 if there are none.
-    pub fn quantile_ticks(&self, part: f64) -> u64 {
-        let rank = (part * self.count as f64).ceil().max(1.0) as u64;
-        let mut seen = 0;
-        for (index, count) in self.counts.iter().enumerate() {
-            seen += count;
-            if seen >= rank {
-                return Self::floor(index);
-            }
-        }
-        0
-    }
-
-    /// Counts of latencies in [2^n, 2^(n+1)) ticks for n from 0 to 39; those under 1 count with the first, those over
-    /// with the last.
-    pub fn octaves(&self) -> [u64; 40] {
-        let mut out = [0; 40];
-        for (index, count) in self.counts.iter().enumerate() {
-            out[(63 - Self::floor(index).max(1).leading_zeros() as usize).min(39)] += count;
-        }
-        out
-    }
-}
-
-/// Idle ticks of the data buses by cause.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Idle {
-    /// Nothing was asked of it.
-    pub no_request: u64,
-    /// A refresh was due or under way.
-    pub refresh: u64,
-    /// A row was closed and opened.
-    pub row_miss: u64,
-    /// Between reads and writes.
-    pub turnaround: u64,
-    /// Bank, bank group, activate window or command bus were not ready.
-    pub bank_conflict: u64,
-    /// Nothing was asked of it while other channels were busy.
-    pub imbalance: u64,
-}
-
-impl Idle {
-    pub fn total(&self) -> u64 {
-        self.no_request + self.refresh + self.row_miss + self.turnaround + self.bank_conflict + self.imbalance
-    }
-
-    fn map2(self, other: Idle, f: impl Fn(u64, u64) -> u64) -> Idle {
-        Idle {
-            no_request: f(self.no_request, other.no_request),
-            refresh: f(self.refresh, other.refresh),
-            row_miss: f(self.row_miss, other.row_miss),
-            turnaround: f(self.turnaround, other.turnaround),
-            bank_conflict: f(self.bank_conflict, other.bank_conflict),
-            imbalance: f(self.imbalance, other.imbalance),
-        }
-    }
-
-    pub fn plus(self, other: Idle) -> Idle {
-        self.map2(other, |a, b| a + b)
-    }
-
-    fn minus(self, other: Idle) -> Idle {
-        self.map2(other, |a, b| a - b)
-    }
-
-    /// The last `ticks` of a gap, whose causes follow each other in the order of their charge.
-    fn last(self, ticks: u64) -> Idle {
-        let mut rest = ticks;
-        let mut take = |cause: u64| {
-            let taken = cause.min(rest);
-            rest -= taken;
-            taken
-        };
-        let (bank_conflict, turnaround, row_miss) =
-            (take(self.bank_conflict), take(self.turnaround), take(self.row_miss));
-        let (refresh, no_request) = (take(self.refresh), take(self.no_request));
-        Idle { no_request, refresh, row_miss, turnaround, bank_conflict, imbalance: 0 }
-    }
-}
 
 /// How a burst came to its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,16 +16,29 @@ pub enum Opening {
 
 /// One data bus, that of a pseudo channel.
 #[derive(Clone, Copy, Debug, Default)]
-struct Bus {
+pub(super) struct Bus {
     /// After the last beat.
-    end: u64,
+    pub end: u64,
     /// Whether it moved anything since counting began.
-    used: bool,
+    pub used: bool,
     last: u8,
     queued: u32,
     /// The latest span without requests, and the latest barred by refresh; command time.
-    empty: (u64, u64),
-    refresh: (u64, u64),
+    pub empty: (u64, u64),
+    pub refresh: (u64, u64),
+}
+
+impl Bus {
+    /// A bus that moved nothing waits on since the beginning.
+    pub fn shift(&mut self, ticks: u64) {
+        if self.used {
+            self.end += ticks;
+            for span in [&mut self.empty, &mut self.refresh] {
+                span.0 = span.0.saturating_add(ticks);
+                span.1 = span.1.saturating_add(ticks);
+            }
+        }
+    }
 }
 
 /// Counts of a channel.
@@ -197,7 +56,7 @@ pub struct Statistics {
     pub idle: Idle,
     /// Tick after the last beat of all.
     pub end: u64,
-    buses: [Bus; 4],
+    pub(super) buses: [Bus; 4],
     /// Of each bus, what lies between bursts that have been sent but may be over later than a look at the books.
     gaps: Option<Box<[VecDeque<Gap>; 4]>>,
 }
@@ -400,17 +259,49 @@ impl Statistics {
     pub fn stand(&mut self, course: &Statistics, ticks: u64) {
         self.end = self.end.max(course.end + ticks);
         self.buses = course.buses;
-        for bus in self.buses.iter_mut().filter(|bus| bus.used) {
-            bus.end += ticks;
-            for span in [&mut bus.empty, &mut bus.refresh] {
-                span.0 = span.0.saturating_add(ticks);
-                span.1 = span.1.saturating_add(ticks);
-            }
-        }
+        self.buses.iter_mut().for_each(|bus| bus.shift(ticks));
         self.gaps.clone_from(&course.gaps);
         for gap in self.gaps.iter_mut().flat_map(|gaps| gaps.iter_mut().flatten()) {
             gap.end += ticks;
         }
+    }
+
+    /// What came since `before`, and how the buses stand at `tick`.
+    pub(super) fn gain(&self, before: &Statistics, tick: u64) -> Gain {
+        let minus = |now: [u64; 2], then: [u64; 2]| [now[0] - then[0], now[1] - then[1]];
+        Gain {
+            commands: std::array::from_fn(|at| self.commands[at] - before.commands[at]),
+            bursts: minus(self.bursts, before.bursts),
+            bytes: minus(self.bytes, before.bytes),
+            row_hits: self.row_hits - before.row_hits,
+            latencies: self.latencies.gain(&before.latencies),
+            busy_ticks: self.busy_ticks - before.busy_ticks,
+            idle: self.idle.minus(before.idle),
+            tick,
+            end: self.end,
+            buses: self.buses,
+        }
+    }
+
+    /// Adds `times` what `gain` found.
+    pub(super) fn repeat_gain(&mut self, gain: &Gain, times: u64) {
+        let plus =
+            |now: &mut [u64], more: &[u64]| now.iter_mut().zip(more).for_each(|(now, more)| *now += more * times);
+        plus(&mut self.commands, &gain.commands);
+        plus(&mut self.bursts, &gain.bursts);
+        plus(&mut self.bytes, &gain.bytes);
+        self.row_hits += gain.row_hits * times;
+        self.latencies.add_gain(&gain.latencies, times);
+        self.busy_ticks += gain.busy_ticks * times;
+        self.idle = self.idle.map2(gain.idle, |now, more| now + more * times);
+    }
+
+    /// Buses stand at `tick` as they stood when `gain` was noted.
+    pub(super) fn resume(&mut self, gain: &Gain, tick: u64) {
+        let ticks = tick - gain.tick;
+        self.end = self.end.max(gain.end + ticks);
+        self.buses = gain.buses;
+        self.buses.iter_mut().for_each(|bus| bus.shift(ticks));
     }
 
     /// Adds `times` what came since `before`, `ticks` being what passed since.
@@ -429,14 +320,7 @@ impl Statistics {
         self.idle = self.idle.map2(before.idle, again);
         let shift = ticks * times;
         self.end += shift;
-        // A bus that moved nothing waits on since the beginning.
-        for bus in self.buses.iter_mut().filter(|bus| bus.used) {
-            bus.end += shift;
-            for span in [&mut bus.empty, &mut bus.refresh] {
-                span.0 = span.0.saturating_add(shift);
-                span.1 = span.1.saturating_add(shift);
-            }
-        }
+        self.buses.iter_mut().for_each(|bus| bus.shift(shift));
     }
 
     /// What later counts depend on, times relative to `now`; spans that lie `margin` before all open gaps do not matter:

@@ -90,6 +90,16 @@ impl Rules {
         }
     }
 
+    /// How long a request may wait behind younger ones that hit its bank's open row: refreshes close rows more often.
+    pub fn patience(&self) -> u64 {
+        8 * self.interval
+    }
+
+    /// No data begin so long after their command.
+    pub fn longest_way(&self) -> u64 {
+        self.data_start.into_iter().max().unwrap_or(0) + 1
+    }
+
     /// From the start of the column command to after the last beat.
     pub fn data_end(&self, kind: super::command::Kind) -> u64 {
         self.data_start[kind as usize] + self.burst_ticks

@@ -26,6 +26,27 @@ pub struct Origin {
     pub id: u64,
 }
 
+impl Origin {
+    pub fn plus(&self, by: &Origin) -> Origin {
+        Origin {
+            tick: self.tick + by.tick,
+            row: self.row.wrapping_add(by.row),
+            address: self.address.wrapping_add(by.address),
+            id: self.id + by.id,
+        }
+    }
+
+    /// From `before`, which lies behind, to here; rows and addresses around the end of numbers.
+    pub fn since(&self, before: &Origin) -> Origin {
+        Origin {
+            tick: self.tick - before.tick,
+            row: self.row.wrapping_sub(before.row),
+            address: self.address.wrapping_sub(before.address),
+            id: self.id - before.id,
+        }
+    }
+}
+
 impl Burst {
     pub fn encode(&self, origin: &Origin, out: &mut Vec<u64>) {
         out.extend([

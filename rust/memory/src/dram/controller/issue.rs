@@ -10,6 +10,7 @@ use crate::dram::refresh::Refresher;
 use crate::dram::statistics::{Opening, Statistics};
 use crate::dram::trace::Issued;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// A burst that is done, or will be at `tick`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub struct Device {
     pub flights: Option<Flights>,
     pub trace: Option<Vec<Issued>>,
     pub channel: u32,
-    map: AddressMap,
+    map: Arc<AddressMap>,
 }
 
 impl Device {
@@ -48,7 +49,7 @@ impl Device {
             flights: None,
             trace: None,
             channel,
-            map: map.clone(),
+            map: Arc::new(map.clone()),
         }
     }
 

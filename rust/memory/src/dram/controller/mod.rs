@@ -11,6 +11,9 @@ pub use burst::{Burst, Origin};
 pub use flights::Answer;
 
 use super::command::Kind;
+use super::config::Config;
+use super::map::AddressMap;
+use super::refresh::Refresher;
 use issue::Device;
 
 /// What became of an offered burst.
@@ -24,9 +27,13 @@ pub enum Offer {
 }
 
 /// A controller of one channel. Ticks are shown to it in order; it may be spared those before `next`.
-pub trait Schedule {
+pub trait Schedule: Clone {
     /// Bursts offered before a tick count as accepted this many ticks earlier.
     const LAG: u64;
+    /// Whether `encode` is known to tell all states apart whose futures differ, wherever they are taken up again.
+    const RESUMES: bool;
+
+    fn new(config: &Config, map: &AddressMap, channel: u32) -> Self;
 
     fn offer(&mut self, tick: u64, kind: Kind, burst: Burst) -> Offer;
 
@@ -48,4 +55,7 @@ pub trait Schedule {
 
     /// Moves everything on by `by`.
     fn shift(&mut self, by: &Origin);
+
+    /// From now on refreshes come as this calendar has them.
+    fn keep_calendar(&mut self, calendar: Refresher);
 }

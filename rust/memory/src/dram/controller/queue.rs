@@ -48,6 +48,8 @@ pub struct Queue {
     pub hits: u64,
     pub others: u64,
     pub closers: u64,
+    /// Banks whose hits wait until the row has been closed for an older request that waited too long.
+    pub held: u64,
     /// Age of the oldest hit and of the oldest other, of banks in those sets, as `rank_of` has it.
     pub hit_rank: [u64; MOST_BANKS],
     pub other_rank: [u64; MOST_BANKS],
@@ -67,6 +69,7 @@ impl Queue {
             hits: 0,
             others: 0,
             closers: 0,
+            held: 0,
             hit_rank: [0; MOST_BANKS],
             other_rank: [0; MOST_BANKS],
         }
@@ -207,6 +210,11 @@ impl Queue {
         (burst, arrival)
     }
 
+    /// When the oldest miss of a bank came, if there is one.
+    pub fn oldest_other(&self, bank: usize) -> Option<u64> {
+        self.slots.get(self.other_lists[bank % MOST_BANKS].head as usize).map(|slot| slot.arrival)
+    }
+
     fn set_hits(&mut self, bank: usize, list: List) {
         self.hit_lists[bank] = list;
         self.hits &= !(1 << bank);
@@ -272,6 +280,7 @@ impl Queue {
     pub fn closed(&mut self, bank: usize) {
         let bank = bank % MOST_BANKS;
         self.closers &= !(1 << bank);
+        self.held &= !(1 << bank);
         if self.hits >> bank & 1 == 1 {
             self.join(bank);
         }
@@ -304,7 +313,7 @@ impl Queue {
 
     /// All entries by bank.
     pub fn encode(&self, origin: &Origin, out: &mut Vec<u64>) {
-        out.extend([self.hits, self.others]);
+        out.extend([self.hits, self.others, self.held]);
         for bank in 0..MOST_BANKS {
             for slot in self.entries(bank) {
                 out.extend([slot.order.wrapping_sub(self.order), slot.arrival.wrapping_sub(origin.tick)]);

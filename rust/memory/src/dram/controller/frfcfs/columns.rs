@@ -59,11 +59,11 @@ impl Frfcfs {
         let mode = self.mode();
         let queue = &self.queues[mode as usize];
         let mut choice = NOBODY;
-        if queue.hits == 0 {
+        let mut hits = queue.hits & !queue.held;
+        if hits == 0 {
             return choice;
         }
         let banks = &self.device.banks;
-        let mut hits = queue.hits;
         for pc in 0..banks.layout.pseudo_channels {
             let scope = banks.layout.pseudo_channel_banks[pc % MOST_BANKS];
             let least = banks.rank_column_from(mode, pc);
@@ -82,9 +82,11 @@ impl Frfcfs {
         let queue = &mut self.queues[mode as usize];
         let burst = queue.take_hit(bank);
         self.weigh();
-        let queue = &self.queues[mode as usize];
+        let queue = &mut self.queues[mode as usize];
         if queue.closers >> bank & 1 == 1 {
             self.row_next = self.row_next.min(tick + 1);
+            let waits = queue.oldest_other(bank).map_or(0, |arrival| tick - arrival);
+            queue.held |= u64::from(waits > self.patience_ticks) << bank;
         }
         self.send_column(tick, mode, &burst, Opening::Hit);
     }

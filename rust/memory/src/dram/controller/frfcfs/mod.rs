@@ -15,7 +15,7 @@ use crate::dram::banks::MOST_BANKS;
 use crate::dram::command::Kind;
 use crate::dram::config::{Config, Page, Scheduler};
 use crate::dram::map::AddressMap;
-use crate::dram::refresh::Order;
+use crate::dram::refresh::{Order, Refresher};
 use active::Active;
 use choice::{Choice, NOBODY};
 use rows::Rising;
@@ -53,42 +53,12 @@ pub struct Frfcfs {
     one_bus: bool,
     half_ticks: bool,
     close_page: bool,
+    /// Hits of a bank go before an older miss that has not waited longer.
+    patience_ticks: u64,
     rising: Rising,
 }
 
 impl Frfcfs {
-    pub fn new(config: &Config, map: &AddressMap, channel: u32) -> Self {
-        let c = &config.controller;
-        let protect = c.scheduler == Scheduler::FrfcfsRowHit;
-        let writes = c.write_queue as usize;
-        let commands = &config.organisation.commands;
-        Frfcfs {
-            device: Device::new(config, map, channel),
-            queues: [Queue::new(c.read_queue as usize, protect), Queue::new(writes, protect)],
-            writing: false,
-            turns: true,
-            turned: 0,
-            // Over the high share of the queue: at least one more than its floor.
-            high: writes * c.write_high_percent as usize / 100 + 1,
-            low: (writes * c.write_low_percent as usize).div_ceil(100),
-            active: Active::new(),
-            orders: VecDeque::new(),
-            owed_since: 0,
-            active_next: NEVER,
-            hit_next: NEVER,
-            column_floor: 0,
-            row_next: NEVER,
-            order_next: NEVER,
-            clock: 0,
-            due: 1,
-            refresh_next: 0,
-            one_bus: !commands.row_bus,
-            half_ticks: commands.ticks_per_clock == 2,
-            close_page: c.page == Page::Closed,
-            rising: Rising { pseudo_channel: 0, bank: None, falling: 0 },
-        }
-    }
-
     #[inline]
     fn is_rising(&self, tick: u64) -> bool {
         !self.half_ticks || tick % 2 == 1
@@ -256,7 +226,7 @@ impl Frfcfs {
     /// nothing, but for reads of what they will write.
     pub fn parks_writes(&self) -> bool {
         let writes_open = (0..MOST_BANKS).any(|bank| self.active.banks >> bank & 1 == 1 && self.active.is_write(bank));
-        !(self.writing || self.turns || self.close_page || writes_open)
+        !(self.writing || self.turns || self.close_page || writes_open || self.queues[1].held != 0)
     }
 
     /// Reads that it has room for.
@@ -304,6 +274,41 @@ impl Frfcfs {
 
 impl Schedule for Frfcfs {
     const LAG: u64 = 1;
+    const RESUMES: bool = true;
+
+    fn new(config: &Config, map: &AddressMap, channel: u32) -> Self {
+        let c = &config.controller;
+        let protect = c.scheduler == Scheduler::FrfcfsRowHit;
+        let writes = c.write_queue as usize;
+        let commands = &config.organisation.commands;
+        let device = Device::new(config, map, channel);
+        Frfcfs {
+            queues: [Queue::new(c.read_queue as usize, protect), Queue::new(writes, protect)],
+            writing: false,
+            turns: true,
+            turned: 0,
+            // Over the high share of the queue: at least one more than its floor.
+            high: writes * c.write_high_percent as usize / 100 + 1,
+            low: (writes * c.write_low_percent as usize).div_ceil(100),
+            active: Active::new(),
+            orders: VecDeque::new(),
+            owed_since: 0,
+            active_next: NEVER,
+            hit_next: NEVER,
+            column_floor: 0,
+            row_next: NEVER,
+            order_next: NEVER,
+            clock: 0,
+            due: 1,
+            refresh_next: 0,
+            one_bus: !commands.row_bus,
+            half_ticks: commands.ticks_per_clock == 2,
+            close_page: c.page == Page::Closed,
+            patience_ticks: device.banks.rules.patience(),
+            device,
+            rising: Rising { pseudo_channel: 0, bank: None, falling: 0 },
+        }
+    }
 
     #[inline(always)]
     fn offer(&mut self, tick: u64, kind: Kind, burst: Burst) -> Offer {
@@ -403,5 +408,11 @@ impl Schedule for Frfcfs {
         self.owed_since += by.tick;
         self.rising.falling += by.tick;
         self.active.shift(by);
+    }
+
+    fn keep_calendar(&mut self, calendar: Refresher) {
+        self.refresh_next = calendar.next();
+        self.device.refresher = calendar;
+        self.due = self.due.min(self.refresh_next);
     }
 }

@@ -2,16 +2,20 @@
 //! its first ready command. A row with queued hits is closed for an older request only after `row_hit_cap` accesses.
 //! Writes move once their buffer is full, or once enough wait and the bank queues are empty; then that many move.
 
+mod front;
+mod wish;
+
 use super::burst::{Burst, Origin};
 use super::issue::Device;
 use super::{Offer, Schedule};
-use crate::dram::banks::{CLOSED, MOST_BANKS};
+use crate::dram::banks::MOST_BANKS;
 use crate::dram::command::Kind;
 use crate::dram::config::{Config, Page};
 use crate::dram::map::AddressMap;
-use crate::dram::refresh::Order;
+use crate::dram::refresh::{Order, Refresher};
 use crate::dram::statistics::Opening;
 use std::collections::VecDeque;
+use wish::{Plan, Wish};
 
 const NEVER: u64 = u64::MAX;
 /// Writes too few to move by themselves do so after this many ticks in which nothing came or went.
@@ -24,15 +28,6 @@ struct Entry {
     burst: Burst,
 }
 
-/// What a bank would send, and from when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
-    Open,
-    Close,
-    /// The entry at this place.
-    Access(usize),
-}
-
 /// The state of one channel's controller.
 #[derive(Clone, Debug)]
 pub struct BankQueues {
@@ -40,17 +35,23 @@ pub struct BankQueues {
     /// Reads and writes in front, oldest first.
     front: [Vec<Burst>; 2],
     front_room: [usize; 2],
+    /// Of each kind, the place of the oldest in front whose bank's queue has room.
+    fits: [Option<usize>; 2],
     /// Writes still to move before reads may.
     draining: usize,
     lines: Vec<VecDeque<Entry>>,
     line_room: usize,
-    /// Banks with entries.
+    /// Banks with entries, and banks without room.
     waiting: u64,
+    full: u64,
     /// Accesses to the open row, and when it was opened.
     accesses: [u32; MOST_BANKS],
     opened: [u64; MOST_BANKS],
     /// No wish of the bank comes true earlier; 0 when something changed.
     bank_next: [u64; MOST_BANKS],
+    /// Of banks in the set, what their queues come to.
+    plans: [Plan; MOST_BANKS],
+    planned: u64,
     turn: usize,
     orders: VecDeque<Order>,
     owed_since: u64,
@@ -60,6 +61,8 @@ pub struct BankQueues {
     idle_writes: usize,
     dual: bool,
     close_page: bool,
+    /// No hits pass a miss that has waited longer and may close their row.
+    patience_ticks: u64,
     clock: u64,
     /// When something last came or went.
     busy: u64,
@@ -68,125 +71,6 @@ pub struct BankQueues {
 }
 
 impl BankQueues {
-    pub fn new(config: &Config, map: &AddressMap, channel: u32) -> Self {
-        let c = &config.controller;
-        let device = Device::new(config, map, channel);
-        let banks = device.banks.layout.banks;
-        let room = c.bank_queue as usize;
-        BankQueues {
-            front: [Vec::with_capacity(c.read_queue as usize), Vec::with_capacity(c.write_queue as usize)],
-            front_room: [c.read_queue as usize, c.write_queue as usize],
-            draining: 0,
-            lines: vec![VecDeque::with_capacity(room); banks],
-            line_room: room,
-            waiting: 0,
-            accesses: [0; MOST_BANKS],
-            opened: [0; MOST_BANKS],
-            bank_next: [0; MOST_BANKS],
-            turn: 0,
-            orders: VecDeque::new(),
-            owed_since: 0,
-            barred: 0,
-            cap: c.row_hit_cap,
-            idle_writes: c.idle_writes as usize,
-            dual: config.organisation.commands.row_bus,
-            close_page: c.page == Page::Closed,
-            clock: 0,
-            busy: 0,
-            command_next: NEVER,
-            device,
-        }
-    }
-
-    /// What the bank wants to send at `tick`, or when it next may.
-    fn wish(&self, tick: u64, bank: usize) -> Result<Wish, u64> {
-        let (line, banks) = (&self.lines[bank], &self.device.banks);
-        let row = banks.row[bank];
-        if row == CLOSED {
-            let from = banks.activate_from(bank).max(banks.row_bus);
-            return if from <= tick { Ok(Wish::Open) } else { Err(from) };
-        }
-        let mut next = NEVER;
-        let mut seen = [false; 2];
-        for (place, entry) in line.iter().enumerate() {
-            if entry.burst.row != row {
-                continue;
-            }
-            let kind = entry.kind;
-            // Of hits of a kind the first decides: all are ready at the same tick.
-            if seen[kind as usize] {
-                continue;
-            }
-            if kind == Kind::Write && self.waits_for_read(bank, place) {
-                continue;
-            }
-            seen[kind as usize] = true;
-            // A front that misses comes before its hits.
-            if let Some(from) = (place > 0 && next == NEVER).then(|| self.close_from(bank)).flatten() {
-                if from <= tick {
-                    return Ok(Wish::Close);
-                }
-                next = from;
-            }
-            let from = banks.column_from(kind, bank).max(banks.column_bus);
-            if from <= tick {
-                return Ok(Wish::Access(place));
-            }
-            next = next.min(from);
-            if seen == [true; 2] {
-                break;
-            }
-        }
-        if let Some(from) = (seen == [false; 2]).then(|| self.close_from(bank)).flatten() {
-            if from <= tick {
-                return Ok(Wish::Close);
-            }
-            next = next.min(from);
-        }
-        Err(next)
-    }
-
-    /// When the first request, which misses, may close the row; `None` while hits keep it open.
-    fn close_from(&self, bank: usize) -> Option<u64> {
-        let (line, banks) = (&self.lines[bank], &self.device.banks);
-        let row = banks.row[bank];
-        let misses = line.front().is_some_and(|entry| entry.burst.row != row);
-        let held = line.iter().any(|entry| entry.burst.row == row) && self.accesses[bank] < self.cap;
-        (misses && !held).then(|| banks.precharge_from(bank).max(banks.row_bus))
-    }
-
-    /// An older read of the same place goes first.
-    fn waits_for_read(&self, bank: usize, place: usize) -> bool {
-        let line = &self.lines[bank];
-        let address = line[place].burst.address;
-        line.iter().take(place).any(|entry| entry.kind == Kind::Read && entry.burst.address == address)
-    }
-
-    /// The next bank in turn with a command that is ready.
-    fn choose(&mut self, tick: u64) -> Option<(usize, Wish)> {
-        let banks = self.lines.len();
-        let ready = self.waiting & !self.barred;
-        // From the bank after the last turn on, then from the first.
-        let after = if self.turn + 1 >= banks { ready } else { ready & (NEVER << (self.turn + 1)) };
-        for mut set in [after, ready & !after] {
-            while set != 0 {
-                let bank = set.trailing_zeros() as usize;
-                set &= set - 1;
-                if self.bank_next[bank] > tick {
-                    continue;
-                }
-                match self.wish(tick, bank) {
-                    Ok(wish) => {
-                        self.turn = bank;
-                        return Some((bank, wish));
-                    }
-                    Err(next) => self.bank_next[bank] = next,
-                }
-            }
-        }
-        None
-    }
-
     fn is_access(wish: Wish) -> bool {
         matches!(wish, Wish::Access(_))
     }
@@ -220,6 +104,9 @@ impl BankQueues {
                 if self.lines[bank].is_empty() {
                     self.waiting &= !(1 << bank);
                 }
+                if self.full >> bank & 1 == 1 {
+                    self.make_room(bank);
+                }
                 let first = self.accesses[bank] == 0;
                 let opening = if first { Opening::At(self.opened[bank]) } else { Opening::Hit };
                 let more = self.lines[bank].iter().any(|entry| entry.burst.row == burst.row);
@@ -229,6 +116,7 @@ impl BankQueues {
             }
         }
         self.bank_next[bank] = 0;
+        self.planned &= !(1 << bank);
         self.busy = tick;
     }
 
@@ -251,6 +139,7 @@ impl BankQueues {
                 self.device.precharge(tick, bank);
                 self.accesses[bank] = 0;
                 self.bank_next[bank] = 0;
+                self.planned &= !(1 << bank);
                 return true;
             }
             next = next.min(from);
@@ -272,67 +161,46 @@ impl BankQueues {
         self.command_next = self.command_next.min(next);
         false
     }
-
-    /// Moves one request from the front to its bank's queue.
-    fn move_one(&mut self) {
-        if self.draining == 0 && self.drains(self.clock) {
-            self.draining = self.front[1].len();
-        }
-        let mut kind = Kind::of(self.draining > 0);
-        let Some(mut place) = self.first_that_fits(kind) else { return };
-        if kind == Kind::Write {
-            let burst = &self.front[1][place];
-            if self.holds(Kind::Read, burst.bank as usize, burst.address) {
-                // The read of the old value goes first.
-                self.draining = 0;
-                kind = Kind::Read;
-                let Some(read) = self.first_that_fits(kind) else { return };
-                place = read;
-            } else {
-                self.draining -= 1;
-            }
-        }
-        let burst = self.front[kind as usize].remove(place);
-        let bank = burst.bank as usize;
-        self.lines[bank].push_back(Entry { kind, burst });
-        self.waiting |= 1 << bank;
-        self.bank_next[bank] = 0;
-        self.command_next = 0;
-    }
-
-    /// Whether writes begin to move at `tick` if they do not yet.
-    fn drains(&self, tick: u64) -> bool {
-        let writes = self.front[1].len();
-        writes >= self.front_room[1]
-            || (writes > self.idle_writes && self.waiting == 0)
-            || (self.is_quiet() && tick >= self.busy + QUIET_TICKS)
-    }
-
-    /// Whether only a few writes are left.
-    fn is_quiet(&self) -> bool {
-        self.waiting == 0 && self.front[0].is_empty() && !self.front[1].is_empty()
-    }
-
-    /// The oldest in front whose bank's queue has room.
-    fn first_that_fits(&self, kind: Kind) -> Option<usize> {
-        self.front[kind as usize].iter().position(|burst| self.lines[burst.bank as usize].len() < self.line_room)
-    }
-
-    /// Whether `move_one` would do anything at `tick`.
-    fn could_move(&self, tick: u64) -> bool {
-        let drains = self.draining > 0 || self.drains(tick);
-        self.first_that_fits(Kind::of(drains)).is_some()
-    }
-
-    /// Whether a request of this kind and address waits, in front or at its bank.
-    fn holds(&self, kind: Kind, bank: usize, address: u64) -> bool {
-        self.front[kind as usize].iter().any(|burst| burst.address == address && burst.bank as usize == bank)
-            || self.lines[bank].iter().any(|entry| entry.kind == kind && entry.burst.address == address)
-    }
 }
 
 impl Schedule for BankQueues {
     const LAG: u64 = 0;
+    const RESUMES: bool = false;
+
+    fn new(config: &Config, map: &AddressMap, channel: u32) -> Self {
+        let c = &config.controller;
+        let device = Device::new(config, map, channel);
+        let banks = device.banks.layout.banks;
+        let room = c.bank_queue as usize;
+        BankQueues {
+            front: [Vec::with_capacity(c.read_queue as usize), Vec::with_capacity(c.write_queue as usize)],
+            front_room: [c.read_queue as usize, c.write_queue as usize],
+            fits: [None; 2],
+            draining: 0,
+            lines: vec![VecDeque::with_capacity(room); banks],
+            line_room: room,
+            waiting: 0,
+            full: 0,
+            accesses: [0; MOST_BANKS],
+            opened: [0; MOST_BANKS],
+            bank_next: [0; MOST_BANKS],
+            plans: [Plan::default(); MOST_BANKS],
+            planned: 0,
+            turn: 0,
+            orders: VecDeque::new(),
+            owed_since: 0,
+            barred: 0,
+            cap: c.row_hit_cap,
+            idle_writes: c.idle_writes as usize,
+            dual: config.organisation.commands.row_bus,
+            close_page: c.page == Page::Closed,
+            patience_ticks: device.banks.rules.patience(),
+            clock: 0,
+            busy: 0,
+            command_next: NEVER,
+            device,
+        }
+    }
 
     fn offer(&mut self, tick: u64, kind: Kind, burst: Burst) -> Offer {
         if !self.has_room(kind) {
@@ -343,7 +211,11 @@ impl Schedule for BankQueues {
             self.device.merge(tick + 1, kind, &burst);
             return Offer::Merged(tick + 1);
         }
-        self.front[kind as usize].push(burst);
+        let front = &mut self.front[kind as usize];
+        if self.full >> bank & 1 == 0 && self.fits[kind as usize].is_none() {
+            self.fits[kind as usize] = Some(front.len());
+        }
+        front.push(burst);
         self.busy = tick;
         self.device.statistics.arrived(tick, self.device.banks.layout.of(bank).pseudo_channel());
         Offer::Taken
@@ -430,6 +302,11 @@ impl Schedule for BankQueues {
         self.busy += by.tick;
         // Looked at anew rather than moved: lower bounds may be low.
         self.bank_next = [0; MOST_BANKS];
+        self.planned = 0;
         self.command_next = 0;
+    }
+
+    fn keep_calendar(&mut self, calendar: Refresher) {
+        self.device.refresher = calendar;
     }
 }
