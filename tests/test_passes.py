@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import rdu
-from rdu.compiler.allocate import Allocation, allocate
+from rdu.compiler.allocate import allocate
+from rdu.compiler.allocation import Allocation
 from rdu.compiler.fuse import Region, fuse
 from rdu.compiler.lower import Kernel, lower
 from rdu.compiler.netlist import Netlist

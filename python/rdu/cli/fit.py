@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from rdu.compiler.allocate import Allocation, allocate
+from rdu.compiler.allocate import allocate
+from rdu.compiler.allocation import Allocation
 from rdu.compiler.formats import FORMATS, row_bytes
 from rdu.compiler.fuse import fuse
 from rdu.errors import CompileError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rdu.compiler.allocate import Attend, whole
+from rdu.compiler.allocation import Attend, whole
 from rdu.compiler.formats import VECTOR_BYTES, Format, row_bytes
 from rdu.graph import Attention
 

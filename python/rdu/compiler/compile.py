@@ -8,7 +8,7 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-from rdu.compiler.allocate import Allocation, Placed, granule_bytes, whole
+from rdu.compiler.allocation import Allocation, Placed, granule_bytes, whole
 from rdu.compiler.cache import cache_layout
 from rdu.compiler.explain import explain
 from rdu.compiler.formats import FORMATS, LONGEST_EXACT_SUM, Format, row_bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rdu.compiler.allocate import Allocation, pmus_for
+from rdu.compiler.allocation import Allocation, pmus_for
 from rdu.compiler.formats import VECTOR_BYTES, Element, Format, chunks, lanes, rate_of
 from rdu.compiler.fuse import Stretch
 from rdu.compiler.netlist import Flow, Json, Load, Netlist, Times, Unit

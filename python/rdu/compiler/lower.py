@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from rdu.compiler.allocate import Allocation, Wave
+from rdu.compiler.allocation import Allocation, Wave
 from rdu.compiler.borders import carry, read_input, write_output
 from rdu.compiler.context import Lowering
 from rdu.compiler.describe import folded, representatives, unfolded

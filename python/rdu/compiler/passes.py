@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any
 
-from rdu.compiler.allocate import Allocation, allocate
+from rdu.compiler.allocate import allocate
+from rdu.compiler.allocation import Allocation
 from rdu.compiler.fuse import Region, fuse
 from rdu.compiler.lower import Kernel, lower
 from rdu.compiler.netlist import Netlist

@@ -12,21 +12,16 @@ from dataclasses import replace
 
 from rdu.compiler.allocate import (
     MOST_SPLITS,
-    Allocation,
-    Attend,
-    Linear,
-    Wave,
     check_budget,
     fixed_units,
-    granule_bytes,
     hbm_vectors_per_cycle,
     linear_pmus,
     place_weights,
-    pmus_for,
     prompt_pmus,
     row_vectors,
     weight_shape,
 )
+from rdu.compiler.allocation import Allocation, Attend, Linear, Wave, granule_bytes, pmus_for
 from rdu.compiler.formats import VECTOR_BYTES, Format, chunks, lanes, rate_of
 from rdu.compiler.fuse import Region
 from rdu.errors import CompileError

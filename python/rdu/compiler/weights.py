@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from rdu.compiler.allocate import SCALES, Placed, stored
+from rdu.compiler.allocate import SCALES, stored
+from rdu.compiler.allocation import Placed
 from rdu.compiler.formats import Format, row_bytes
 from rdu.errors import CompileError, NumbersWarning
 from rdu.graph import Array, Weight

@@ -8,7 +8,8 @@ and to the cache in memory.
 
 from __future__ import annotations
 
-from rdu.compiler.allocate import Attend, ahead, attend_pmus
+from rdu.compiler.allocate import ahead, attend_pmus
+from rdu.compiler.allocation import Attend
 from rdu.compiler.cache import CacheLayout, cache_layout
 from rdu.compiler.context import Lowering, into
 from rdu.compiler.formats import VECTOR_BYTES, Element, chunks, lanes, row_bytes

@@ -6,7 +6,8 @@ gather multiplies by each output's scale; where activations are too, a unit of t
 
 from __future__ import annotations
 
-from rdu.compiler.allocate import SCALES, Linear, linear_pmus, prompt_pmus
+from rdu.compiler.allocate import SCALES, linear_pmus, prompt_pmus
+from rdu.compiler.allocation import Linear
 from rdu.compiler.context import Lowering, into
 from rdu.compiler.formats import chunks, lanes
 from rdu.compiler.netlist import Flow, Unit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rdu.compiler.allocate import whole
+from rdu.compiler.allocation import whole
 from rdu.compiler.context import Lowering, into
 from rdu.compiler.formats import VECTOR_BYTES, chunks, row_bytes
 from rdu.compiler.netlist import Json
