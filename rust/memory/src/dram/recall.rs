@@ -130,13 +130,17 @@ struct Courses {
 }
 
 impl Courses {
-    fn get(&self, id: u32) -> Option<Arc<Course>> {
-        self.all.get(id as usize).cloned()
+    /// The course of this number, walked from `begin`. Another channel may have met it later than that: then it cannot be
+    /// moved here.
+    fn walk(&self, id: u32, begin: Origin) -> Option<Walk> {
+        let course = self.all.get(id as usize)?;
+        let later = course.begin.tick > begin.tick || course.begin.id > begin.id;
+        (!later).then(|| Walk { course: Arc::clone(course), id, begin, told: 0 })
     }
 
-    fn find(&self, key: &[u64]) -> Option<u32> {
+    fn find(&self, key: &[u64], begin: Origin) -> Option<Walk> {
         let alike = self.keyed.get(&hash(key))?;
-        alike.iter().copied().find(|&id| self.all.get(id as usize).is_some_and(|course| course.key == key))
+        alike.iter().filter_map(|&id| self.walk(id, begin)).find(|walk| walk.course.key == key)
     }
 
     fn keep(&mut self, course: Course) -> u32 {
@@ -318,27 +322,28 @@ impl Recall {
             passage.extend([line.left, line.each]);
             (behind.id, passage)
         });
-        if let Some(&id) = after.as_ref().and_then(|after| courses.next.get(after)) {
-            self.walk = courses.get(id).map(|course| Walk { course, id, begin, told: 0 });
+        let next = after.as_ref().and_then(|after| courses.next.get(after));
+        self.walk = next.and_then(|&id| courses.walk(id, begin));
+        if self.walk.is_some() {
             return;
         }
         self.catch_up(controller);
         let key = self.key(controller, &begin, line, length, calm);
-        let Some(id) = courses.find(&key) else {
-            let turned = controller.turned();
-            let device = controller.device_mut();
-            let before = device.statistics.since(&Statistics::default());
-            if let Some(flights) = &mut device.flights {
-                flights.log = Some(Vec::new());
+        self.walk = courses.find(&key, begin);
+        if let Some(walk) = &self.walk {
+            if let Some(after) = after {
+                courses.next.insert(after, walk.id);
             }
-            let calm = calm.then(|| self.reach(length));
-            self.record = Some(Record { key, begin, taken, before, calm, turned, after });
             return;
-        };
-        if let Some(after) = after {
-            courses.next.insert(after, id);
         }
-        self.walk = courses.get(id).map(|course| Walk { course, id, begin, told: 0 });
+        let turned = controller.turned();
+        let device = controller.device_mut();
+        let before = device.statistics.since(&Statistics::default());
+        if let Some(flights) = &mut device.flights {
+            flights.log = Some(Vec::new());
+        }
+        let calm = calm.then(|| self.reach(length));
+        self.record = Some(Record { key, begin, taken, before, calm, turned, after });
     }
 
     /// When refreshes come next, for a course of `length`; and whether that is not soon, and does not matter.
