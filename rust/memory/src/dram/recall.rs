@@ -53,7 +53,7 @@ pub struct Course {
     /// Flights that set out of the line in the course, wholly.
     pub flights: u64,
     /// The state at the end, without books and flights.
-    end: Frfcfs,
+    end: Box<Frfcfs>,
     /// What was counted on the way.
     books: Statistics,
     /// No refresh was near.
@@ -107,7 +107,7 @@ impl Walk {
     /// The controller at the end of the course, which has been booked, from what it was at some beginning.
     fn arrive(&self, from: &mut Frfcfs) {
         let by = self.shift();
-        let mut end = self.course.end.clone();
+        let mut end = Frfcfs::clone(&self.course.end);
         end.shift(&by);
         let mut statistics = std::mem::take(&mut from.device_mut().statistics);
         statistics.stand(&self.course.books, by.tick);
@@ -380,7 +380,7 @@ impl Recall {
         let mut answers: Vec<_> =
             log.iter().map(|&(number, done)| (number.wrapping_sub(begin.id), done - begin.tick)).collect();
         answers.sort_by_key(|&(number, done)| (done, number));
-        let mut end = controller.clone();
+        let mut end = Box::new(controller.clone());
         let device = end.device_mut();
         device.flights = None;
         let books = std::mem::take(&mut device.statistics).since(&record.before);

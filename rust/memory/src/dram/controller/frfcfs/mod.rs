@@ -241,7 +241,7 @@ impl Frfcfs {
 
     /// Whether a write to one of these addresses waits.
     pub fn awaits_write(&self, addresses: &Range<u64>) -> bool {
-        self.queues[1].bursts().any(|burst| addresses.contains(&burst.address))
+        !self.queues[1].is_empty() && self.queues[1].bursts().any(|burst| addresses.contains(&burst.address))
     }
 
     /// Takes over the writes that wait.
