@@ -178,12 +178,7 @@ def _kernel(kernel: Kernel, sites: list[Site], machine: Machine, past: int) -> K
     tokens = [sent[id(stream.source), stream.output] for stream in kernel.streams]
     loaded: dict[str, int] = {}
     for stream, count in zip(kernel.streams, tokens, strict=True):
-        if stream.source.role == "load" and stream.moved is not None:
-            per, transfers = stream.moved
-            assert stream.source.port is not None
-            size = stream.source.port["patterns"][0]["bytes"]
-            moved = -(-count // per) * transfers * size
-            loaded[stream.target.operator] = loaded.get(stream.target.operator, 0) + moved
+        loaded[stream.target.operator] = loaded.get(stream.target.operator, 0) + stream.read_bytes(count)
     rate = hbm_vectors_per_cycle(machine) * VECTOR_BYTES
     operators = []
     for name, found in units.items():

@@ -134,6 +134,11 @@ class Unit:
         """The name of each copy."""
         return iter([self.name] if self.copies == 1 else [f"{self.name}.{copy}" for copy in range(self.copies)])
 
+    @property
+    def transfer_bytes(self) -> int:
+        """Bytes of each transfer of a load or store unit; of another one 0."""
+        return 0 if self.port is None else int(self.port["patterns"][0]["bytes"])
+
     def operators(self) -> Iterator[Json]:
         """What each copy computes."""
         for copy in range(self.copies):
@@ -171,6 +176,13 @@ class Stream:
     def copies(self) -> int:
         """How many streams it stands for."""
         return max(self.source.copies, self.target.copies)
+
+    def read_bytes(self, tokens: int) -> int:
+        """Bytes of the transfers that bring so many tokens; 0 where none are counted here."""
+        if self.source.role != "load" or self.moved is None:
+            return 0
+        each, transfers = self.moved
+        return -(-tokens // each) * transfers * self.source.transfer_bytes
 
 
 @dataclass(eq=False)

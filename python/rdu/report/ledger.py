@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rdu.errors import LedgerError
 from rdu.report.roofline import Peaks
 from rdu.report.tally import STATES, Tally
-from rdu.report.traffic import Moved, transfer_bytes
+from rdu.report.traffic import Moved
 
 if TYPE_CHECKING:
     from rdu.run import Run
@@ -68,7 +68,7 @@ def _kernel(ledger: Ledger, tally: Tally, rows: list[Moved], peak: Peaks) -> Non
     ledger.equal(f"{name}: firings of units and of the kernel", firings, tally.firings)
     for tier, (read, written) in enumerate(tally.traffic):
         loaded, stored = (
-            sum(transfer_bytes(unit) * row[-1] for unit, row in tally.ports(write=write, tier=tier))
+            sum(unit.transfer_bytes * row[-1] for unit, row in tally.ports(write=write, tier=tier))
             for write in (False, True)
         )
         ledger.equal(f"{name}: bytes of load units and read from {TIERS[tier]}", loaded, read)

@@ -44,24 +44,14 @@ def moved(tally: Tally) -> list[Moved]:
     order = {unit.operator: at for at, unit in reversed(list(enumerate(tally.units)))}
     sums: dict[tuple[str, str], list[int]] = {}
     for stream, (tokens, _) in zip(tally.streams, tally.stream_rows, strict=True):
-        if stream.source.role == "load" and stream.moved is not None:
+        if read := stream.read_bytes(tokens):
             kind = _kind(stream.source, stream.output, tally.arguments)
-            each, transfers = stream.moved
-            size = transfer_bytes(stream.source)
-            sums.setdefault((stream.target.operator, kind), [0, 0])[0] += -(-tokens // each) * transfers * size
+            sums.setdefault((stream.target.operator, kind), [0, 0])[0] += read
     for unit, row in (entry for tier in range(len(tally.traffic)) for entry in tally.ports(write=True, tier=tier)):
-        sums.setdefault((unit.operator, _kind(unit, None, tally.arguments)), [0, 0])[1] += row[-1] * transfer_bytes(
-            unit
-        )
+        kind = _kind(unit, None, tally.arguments)
+        sums.setdefault((unit.operator, kind), [0, 0])[1] += row[-1] * unit.transfer_bytes
     found = [Moved(operator, kind, *both) for (operator, kind), both in sums.items() if any(both)]
     return sorted(found, key=lambda entry: (order[entry.operator], entry.kind))
-
-
-def transfer_bytes(unit: Unit) -> int:
-    """Bytes of each transfer of a load or store unit."""
-    assert unit.port is not None
-    size: int = unit.port["patterns"][0]["bytes"]
-    return size
 
 
 def _kind(unit: Unit, output: int | None, arguments: tuple[str, ...]) -> str:
