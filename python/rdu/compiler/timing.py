@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -187,24 +186,8 @@ def time_decode(
     """
     if isinstance(context, bool) or not isinstance(context, int) or context < 0:
         raise CompileError(f"context is {context!r}; it must be a whole number of at least 0")
-    if sockets is not None and sockets != machine.sockets:
-        machine = machine.override({"sockets": sockets})
     started = time.perf_counter()
-    key = (machine, fusion, dtype, batch, context)
-
-    def compiled() -> Program:
-        return compile_graph(
-            graph,
-            machine,
-            fusion=fusion,
-            dtype=dtype,
-            batch=batch,
-            context=context + 1,
-            values=False,
-            reporter=reporter,
-        )
-
-    program = _cached(graph, key, compiled)
+    program = _program(graph, machine, sockets, reporter, fusion=fusion, dtype=dtype, batch=batch, context=context + 1)
     return _time(program, batch, [(batch, context, True)], started)
 
 
@@ -232,23 +215,8 @@ def time_prefill(
     """
     if isinstance(prompt, bool) or not isinstance(prompt, int) or prompt < 1:
         raise CompileError(f"prompt is {prompt!r}; it must be a whole number of at least 1")
-    if sockets is not None and sockets != machine.sockets:
-        machine = machine.override({"sockets": sockets})
     started = time.perf_counter()
-
-    def compiled() -> Program:
-        return compile_graph(
-            graph,
-            machine,
-            fusion=fusion,
-            dtype=dtype,
-            batch=batch,
-            prompt=prompt,
-            values=False,
-            reporter=reporter,
-        )
-
-    program = _cached(graph, (machine, fusion, dtype, batch, "prompt", prompt), compiled)
+    program = _program(graph, machine, sockets, reporter, fusion=fusion, dtype=dtype, batch=batch, prompt=prompt)
     first = program.whole or program.sites[0]
     lowered = program.kernel(first.kernel, program.block, (program.block,) * len(first.inputs)).lowered
     assert isinstance(lowered, Kernel)
@@ -258,10 +226,14 @@ def time_prefill(
     return _time(program, batch, passes * (batch // wave.sequences), started)
 
 
-def _cached(graph: Graph, key: tuple[object, ...], make: Callable[[], Program]) -> Program:
+def _program(graph: Graph, machine: Machine, sockets: int | None, reporter: Reporter | None, **options: Any) -> Program:
+    """The program without values, on so many sockets of the machine; ``options`` are those of `compile_graph`."""
+    if sockets is not None and sockets != machine.sockets:
+        machine = machine.override({"sockets": sockets})
     programs = _compiled.setdefault(graph, {})
+    key = (machine, *sorted(options.items()))
     if key not in programs:
-        programs[key] = make()
+        programs[key] = compile_graph(graph, machine, values=False, reporter=reporter, **options)
     return programs[key]
 
 
