@@ -10,9 +10,9 @@ from rdu.cli.progress import waiting
 
 @click.command("estimate")
 @click.argument("model")
-@click.option("--machine", "machine_name", default="sn40l", show_default=True, help="A name, or a TOML file.")
-@click.option("--sockets", type=int, metavar="N", help="Sockets that share the model.  [default: the machine's]")
-@click.option("--batch", type=int, default=1, show_default=True, metavar="N", help="Sequences at a time.")
+@options.machine
+@options.sockets
+@options.batch
 @click.option("--context", type=int, metavar="N", help="Positions in the cache.  [default: --prompt, else 1024]")
 @click.option(
     "--prompt",
@@ -22,9 +22,7 @@ from rdu.cli.progress import waiting
 )
 @click.option("--output", type=int, default=1, show_default=True, metavar="N", help="Decode steps to take the mean of.")
 @click.option("--dtype", default="bf16", show_default=True, help="Element of the weights.")
-@click.option(
-    "--fusion", default="loop", show_default=True, help="A call for all layers (loop), each (layer), each op."
-)
+@options.fusion
 @options.settings
 @options.as_json
 def command(

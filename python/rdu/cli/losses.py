@@ -10,12 +10,12 @@ from rdu.cli.progress import waiting
 
 @click.command("losses")
 @click.argument("model")
-@click.option("--machine", "machine_name", default="sn40l", show_default=True, help="A name, or a TOML file.")
-@click.option("--sockets", type=int, metavar="N", help="Sockets that share the model.  [default: the machine's]")
-@click.option("--batch", type=int, default=1, show_default=True, metavar="N", help="Sequences at a time.")
+@options.machine
+@options.sockets
+@options.batch
 @click.option("--context", type=int, default=1024, show_default=True, metavar="N", help="Positions in the cache.")
 @options.dtype
-@click.option("--fusion", default="loop", show_default=True, help="One of loop, layer, op.")
+@options.fusion
 @options.settings
 @options.as_json
 def command(

@@ -20,6 +20,18 @@ cache_dir: Decorator = click.option(
 settings: Decorator = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a number of the machine; may be repeated."
 )
+machine: Decorator = click.option(
+    "--machine", "machine_name", default="sn40l", show_default=True, help="A name, or a TOML file."
+)
+sockets: Decorator = click.option(
+    "--sockets", type=int, metavar="N", help="Sockets that share the model.  [default: the machine's]"
+)
+batch: Decorator = click.option(
+    "--batch", type=int, default=1, show_default=True, metavar="N", help="Sequences at a time."
+)
+fusion: Decorator = click.option(
+    "--fusion", default="loop", show_default=True, help="A call for all layers (loop), each (layer), each op."
+)
 dtype: Decorator = click.option(
     "--dtype",
     type=click.Choice(["bf16", "fp32", "int8", "w8a8"]),
@@ -27,8 +39,6 @@ dtype: Decorator = click.option(
     show_default=True,
     help="Element of the weights.",
 )
-
-
 context: Decorator = click.option(
     "--ctx", "context", type=int, metavar="N", help="Most positions.  [default: the model's, at most 8192]"
 )
