@@ -10,6 +10,7 @@ from __future__ import annotations
 from rdu.compiler.context import Lowering
 from rdu.compiler.formats import VECTOR_BYTES
 from rdu.compiler.netlist import Flow, Unit
+from rdu.errors import CompileError
 from rdu.graph import Operator
 
 
@@ -21,7 +22,9 @@ def lower(op: Operator, low: Lowering) -> None:
 
 def plan(op: Operator, low: Lowering) -> None:
     """One socket alone has no values to add to."""
-    raise NotImplementedError(f"{op.name}: values over {low.sockets} sockets")
+    raise CompileError(
+        f"{op.name} adds over {low.sockets} sockets, which is timed and not computed; compile for sockets=1"
+    )
 
 
 def _exchange(op: Operator, low: Lowering, source: Flow) -> None:
