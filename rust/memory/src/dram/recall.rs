@@ -10,8 +10,8 @@
 use super::controller::frfcfs::Frfcfs;
 use super::controller::issue::Device;
 use super::controller::{Origin, Schedule};
+use super::gain::Gain;
 use super::skip::hash;
-use super::statistics::Statistics;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -55,7 +55,7 @@ pub struct Course {
     /// The state at the end, without books and flights.
     end: Box<Frfcfs>,
     /// What was counted on the way.
-    books: Statistics,
+    books: Gain,
     /// No refresh was near.
     calm: bool,
     pub left: Vec<Left>,
@@ -87,18 +87,12 @@ impl Walk {
 
     /// How far it lies from where the course was worked out.
     fn shift(&self) -> Origin {
-        let (course, begin) = (&self.course.begin, &self.begin);
-        Origin {
-            tick: begin.tick - course.tick,
-            row: begin.row.wrapping_sub(course.row),
-            address: begin.address.wrapping_sub(course.address),
-            id: begin.id - course.id,
-        }
+        self.begin.since(&self.course.begin)
     }
 
     /// Books the whole course. Of the controller's state only the calendar goes on.
     fn book(&self, controller: &mut Frfcfs) {
-        controller.device_mut().statistics.add(&self.course.books);
+        controller.device_mut().statistics.repeat_gain(&self.course.books, 1);
         if !self.course.calm {
             controller.adopt_calendar(&self.course.end, self.shift().tick);
         }
@@ -110,7 +104,7 @@ impl Walk {
         let mut end = Frfcfs::clone(&self.course.end);
         end.shift(&by);
         let mut statistics = std::mem::take(&mut from.device_mut().statistics);
-        statistics.stand(&self.course.books, by.tick);
+        statistics.resume(&self.course.books, self.end_tick());
         end.device_mut().statistics = statistics;
         end.device_mut().flights = from.device_mut().flights.take();
         end.adopt_calendar(from, 0);
@@ -160,7 +154,7 @@ struct Record {
     key: Vec<u64>,
     begin: Origin,
     taken: u64,
-    before: Statistics,
+    before: Gain,
     /// No refresh was nearer than this.
     calm: Option<u64>,
     /// How often reads and writes had taken turns.
@@ -338,7 +332,7 @@ impl Recall {
         }
         let turned = controller.turned();
         let device = controller.device_mut();
-        let before = device.statistics.since(&Statistics::default());
+        let before = device.statistics.gain(tick);
         if let Some(flights) = &mut device.flights {
             flights.log = Some(Vec::new());
         }
@@ -371,7 +365,7 @@ impl Recall {
         key
     }
 
-    fn keep(&mut self, record: Record, controller: &Frfcfs, tick: u64, taken: u64, line: Line) {
+    fn keep(&mut self, record: Record, controller: &mut Frfcfs, tick: u64, taken: u64, line: Line) {
         let ticks = tick - record.begin.tick;
         let log = controller.device().flights.as_ref().and_then(|flights| flights.log.as_ref());
         let near = record.calm.is_some_and(|reach| ticks >= reach);
@@ -380,17 +374,21 @@ impl Recall {
         let mut answers: Vec<_> =
             log.iter().map(|&(number, done)| (number.wrapping_sub(begin.id), done - begin.tick)).collect();
         answers.sort_by_key(|&(number, done)| (done, number));
-        let mut end = Box::new(controller.clone());
-        let device = end.device_mut();
-        device.flights = None;
-        let books = std::mem::take(&mut device.statistics).since(&record.before);
+        let left = left_before(controller, line.number + 1, &begin).collect();
+        // Neither is part of the state.
+        let device = controller.device_mut();
+        let (statistics, flights) = (std::mem::take(&mut device.statistics), device.flights.take());
+        let end = Box::new(controller.clone());
+        let books = statistics.gain(tick).since(&record.before);
+        let device = controller.device_mut();
+        (device.statistics, device.flights) = (statistics, flights);
         let course = Course {
             begin,
             ticks,
             taken: taken - record.taken,
             flights: line.number - begin.id,
             calm: record.calm.is_some(),
-            left: left_before(controller, line.number + 1, &begin).collect(),
+            left,
             answers,
             end,
             books,

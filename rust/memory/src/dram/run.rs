@@ -286,15 +286,7 @@ impl<'a, S: Schedule> Run<'a, S> {
             let device = lane.controller.device_mut();
             device.statistics.finish(end, buses);
             let one = &device.statistics;
-            for (sum, count) in total.commands.iter_mut().zip(one.commands) {
-                *sum += count;
-            }
-            for kind in 0..2 {
-                total.bursts[kind] += one.bursts[kind];
-                total.bytes[kind] += one.bytes[kind];
-            }
-            total.row_hits += one.row_hits;
-            total.busy_ticks += one.busy_ticks;
+            total.repeat_gain(&one.gain(end), 1);
             total.latencies.merge(&one.latencies);
             replay.idle.push(one.idle);
             replay.trace.append(&mut device.trace.take().unwrap_or_default());

@@ -58,12 +58,14 @@ pub struct Statistics {
     pub end: u64,
     pub(super) buses: [Bus; 4],
     /// Of each bus, what lies between bursts that have been sent but may be over later than a look at the books.
-    gaps: Option<Box<[VecDeque<Gap>; 4]>>,
+    gaps: Gaps,
 }
+
+pub(super) type Gaps = Option<Box<[VecDeque<Gap>; 4]>>;
 
 /// Idle time before a burst, and how it was charged.
 #[derive(Clone, Copy, Debug)]
-struct Gap {
+pub(super) struct Gap {
     end: u64,
     idle: Idle,
 }
@@ -224,66 +226,23 @@ impl Statistics {
         self.end = self.end.max(tick);
     }
 
-    /// What came since `before`: counts as differences, latencies left out, and the buses as they stand.
-    pub fn since(&self, before: &Statistics) -> Statistics {
-        let minus = |now: [u64; 2], then: [u64; 2]| [now[0] - then[0], now[1] - then[1]];
-        Statistics {
-            commands: std::array::from_fn(|at| self.commands[at] - before.commands[at]),
-            bursts: minus(self.bursts, before.bursts),
-            bytes: minus(self.bytes, before.bytes),
-            row_hits: self.row_hits - before.row_hits,
-            latencies: Latencies::default(),
-            busy_ticks: self.busy_ticks - before.busy_ticks,
-            idle: self.idle.minus(before.idle),
+    /// All counts so far but latencies, noted at `tick`.
+    pub(super) fn gain(&self, tick: u64) -> Gain {
+        Gain {
+            commands: self.commands,
+            bursts: self.bursts,
+            bytes: self.bytes,
+            row_hits: self.row_hits,
+            busy_ticks: self.busy_ticks,
+            idle: self.idle,
+            tick,
             end: self.end,
             buses: self.buses,
             gaps: self.gaps.clone(),
         }
     }
 
-    /// Adds the counts that `since` found.
-    pub fn add(&mut self, course: &Statistics) {
-        for (now, then) in self.commands.iter_mut().zip(course.commands) {
-            *now += then;
-        }
-        for kind in 0..2 {
-            self.bursts[kind] += course.bursts[kind];
-            self.bytes[kind] += course.bytes[kind];
-        }
-        self.row_hits += course.row_hits;
-        self.busy_ticks += course.busy_ticks;
-        self.idle = self.idle.plus(course.idle);
-    }
-
-    /// Stands as at the end of what `since` found, had it come `ticks` later; its counts are in.
-    pub fn stand(&mut self, course: &Statistics, ticks: u64) {
-        self.end = self.end.max(course.end + ticks);
-        self.buses = course.buses;
-        self.buses.iter_mut().for_each(|bus| bus.shift(ticks));
-        self.gaps.clone_from(&course.gaps);
-        for gap in self.gaps.iter_mut().flat_map(|gaps| gaps.iter_mut().flatten()) {
-            gap.end += ticks;
-        }
-    }
-
-    /// What came since `before`, and how the buses stand at `tick`.
-    pub(super) fn gain(&self, before: &Statistics, tick: u64) -> Gain {
-        let minus = |now: [u64; 2], then: [u64; 2]| [now[0] - then[0], now[1] - then[1]];
-        Gain {
-            commands: std::array::from_fn(|at| self.commands[at] - before.commands[at]),
-            bursts: minus(self.bursts, before.bursts),
-            bytes: minus(self.bytes, before.bytes),
-            row_hits: self.row_hits - before.row_hits,
-            latencies: self.latencies.gain(&before.latencies),
-            busy_ticks: self.busy_ticks - before.busy_ticks,
-            idle: self.idle.minus(before.idle),
-            tick,
-            end: self.end,
-            buses: self.buses,
-        }
-    }
-
-    /// Adds `times` what `gain` found.
+    /// Adds `times` the counts of `gain`.
     pub(super) fn repeat_gain(&mut self, gain: &Gain, times: u64) {
         let plus =
             |now: &mut [u64], more: &[u64]| now.iter_mut().zip(more).for_each(|(now, more)| *now += more * times);
@@ -291,7 +250,6 @@ impl Statistics {
         plus(&mut self.bursts, &gain.bursts);
         plus(&mut self.bytes, &gain.bytes);
         self.row_hits += gain.row_hits * times;
-        self.latencies.add_gain(&gain.latencies, times);
         self.busy_ticks += gain.busy_ticks * times;
         self.idle = self.idle.map2(gain.idle, |now, more| now + more * times);
     }
@@ -302,22 +260,17 @@ impl Statistics {
         self.end = self.end.max(gain.end + ticks);
         self.buses = gain.buses;
         self.buses.iter_mut().for_each(|bus| bus.shift(ticks));
+        self.gaps.clone_from(&gain.gaps);
+        for gap in self.gaps.iter_mut().flat_map(|gaps| gaps.iter_mut().flatten()) {
+            gap.end += ticks;
+        }
     }
 
     /// Adds `times` what came since `before`, `ticks` being what passed since.
     pub fn repeat(&mut self, before: &Statistics, times: u64, ticks: u64) {
-        let again = |now: u64, then: u64| now + (now - then) * times;
-        for (now, then) in self.commands.iter_mut().zip(before.commands) {
-            *now = again(*now, then);
-        }
-        for kind in 0..2 {
-            self.bursts[kind] = again(self.bursts[kind], before.bursts[kind]);
-            self.bytes[kind] = again(self.bytes[kind], before.bytes[kind]);
-        }
-        self.row_hits = again(self.row_hits, before.row_hits);
+        let gain = self.gain(0).since(&before.gain(0));
+        self.repeat_gain(&gain, times);
         self.latencies.repeat(&before.latencies, times);
-        self.busy_ticks = again(self.busy_ticks, before.busy_ticks);
-        self.idle = self.idle.map2(before.idle, again);
         let shift = ticks * times;
         self.end += shift;
         self.buses.iter_mut().for_each(|bus| bus.shift(shift));

@@ -6,9 +6,9 @@
 
 use super::controller::{Origin, Schedule};
 use super::gain::Gain;
+use super::latencies::Latencies;
 use super::run::Run;
 use super::skip::hash;
-use super::statistics::Statistics;
 use std::collections::HashMap;
 
 /// States kept at most, after which no more are looked for.
@@ -26,6 +26,7 @@ struct Course {
     cut: u64,
     sent: u64,
     gain: Gain,
+    latencies: (Vec<(usize, u64)>, u64),
 }
 
 /// A state, its controller as it was when first seen, and where that was.
@@ -44,7 +45,8 @@ struct Open {
     origin: Origin,
     cut: u64,
     sent: u64,
-    before: Statistics,
+    before: Gain,
+    latencies: Latencies,
 }
 
 /// The states of one channel.
@@ -107,8 +109,9 @@ impl<S: Schedule> Stretches<S> {
         }
         let (at, origin) = self.walk(run, at, origin);
         if let (Some(State { next: None, .. }), Some(lane)) = (self.states.get(at), run.lanes.first()) {
-            let before = lane.controller.device().statistics.clone();
-            self.open = Some(Open { from: at, origin, cut: run.cut, sent: run.sent(), before });
+            let statistics = &lane.controller.device().statistics;
+            let (before, latencies) = (statistics.gain(origin.tick), statistics.latencies.clone());
+            self.open = Some(Open { from: at, origin, cut: run.cut, sent: run.sent(), before, latencies });
         }
         self.pause = (run.cut / self.length + 1) * self.length;
     }
@@ -139,8 +142,10 @@ impl<S: Schedule> Stretches<S> {
             return;
         }
         let by = origin.since(&open.origin);
-        let gain = lane.controller.device().statistics.gain(&open.before, origin.tick);
-        state.next = Some(Course { to, by, cut: run.cut - open.cut, sent: run.sent() - open.sent, gain });
+        let statistics = &lane.controller.device().statistics;
+        let gain = statistics.gain(origin.tick).since(&open.before);
+        let latencies = statistics.latencies.gain(&open.latencies);
+        state.next = Some(Course { to, by, cut: run.cut - open.cut, sent: run.sent() - open.sent, gain, latencies });
     }
 
     /// Follows what is known from the state `at` on, as long as no refresh is near and some traffic is left for the end.
@@ -174,6 +179,7 @@ impl<S: Schedule> Stretches<S> {
             let times = std::mem::take(&mut self.states[from].taken);
             if let Some(course) = &self.states[from].next {
                 statistics.repeat_gain(&course.gain, times);
+                statistics.latencies.add_gain(&course.latencies, times);
             }
         }
         if let Some(course) = &self.states[last].next {
