@@ -76,7 +76,7 @@ impl Packed {
     }
 }
 
-/// Room that `outer` outputs fill.
+/// Tiles that `outer` outputs fill.
 pub const fn tile_count(outer: usize, element: Element) -> usize {
     outer.div_ceil(element.lanes())
 }
