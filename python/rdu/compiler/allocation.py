@@ -184,6 +184,12 @@ def granule_bytes(machine: Machine) -> int:
     return machine.hbm.channels * machine.hbm.interleave_bytes
 
 
+def agcu_cycles(machine: Machine) -> int:
+    """Cycles that an AGCU takes for a vector."""
+    agcu = machine.agcu
+    return max(agcu.issue_cycles, -(-VECTOR_BYTES // agcu.bytes_per_cycle))
+
+
 def pmus_for(machine: Machine, byte_count: int) -> int:
     """PMUs that hold this many bytes; at least one."""
     return max(1, -(-byte_count // machine.pmu.capacity_bytes))

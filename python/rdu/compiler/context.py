@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rdu.compiler.allocation import Allocation, pmus_for
+from rdu.compiler.allocation import Allocation, agcu_cycles, pmus_for
 from rdu.compiler.formats import VECTOR_BYTES, Element, Format, chunks, lanes, rate_of
 from rdu.compiler.fuse import Stretch
 from rdu.compiler.netlist import Flow, Json, Load, Netlist, Times, Unit
@@ -82,8 +82,7 @@ class Lowering:
     @property
     def issue_cycles(self) -> int:
         """Cycles that an AGCU takes for a vector."""
-        agcu = self.machine.agcu
-        return max(agcu.issue_cycles, -(-VECTOR_BYTES // agcu.bytes_per_cycle))
+        return agcu_cycles(self.machine)
 
     @property
     def granule(self) -> int:

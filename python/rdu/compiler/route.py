@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rdu.compiler.formats import VECTOR_BYTES
+from rdu.compiler.allocation import agcu_cycles
 from rdu.compiler.netlist import Netlist, Stream, Tiles, Unit
 from rdu.machine import Machine
 
@@ -76,7 +76,7 @@ def _pace(unit: Unit, netlist: Netlist, machine: Machine) -> None:
             tiles = np.unique(stream.target.tiles[:, 1] // columns, return_counts=True)[1]
             shares[stream.output] = tiles.max() / tiles.sum()
     per_tile = machine.grid.agcus_per_tile
-    cycles = max(machine.agcu.issue_cycles, -(-VECTOR_BYTES // machine.agcu.bytes_per_cycle))
+    cycles = agcu_cycles(machine)
     for phase in unit.phases:
         vectors = max((rate * shares[at] for at, rate in phase["produce"]), default=0.0)
         phase["ii"] = max(phase["ii"], int(np.ceil(vectors * cycles / per_tile)))
