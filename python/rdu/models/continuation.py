@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy.typing as npt
@@ -76,7 +77,7 @@ class Continuation:
 
     def take(self, logits: npt.NDArray[Any]) -> bool:
         """Choose the next token; whether another one is wanted after it. ``logits`` has shape (vocabulary,)."""
-        token = self._sampler.choose(logits, (*self.prompt, *self.tokens))
+        token = self._sampler.choose(logits, chain(self.prompt, self.tokens))
         if token in self._ends:
             return self._end("end of text")
         self.tokens.append(token)
