@@ -56,8 +56,9 @@ def calls(program: Program, positions: int, past: int) -> list[tuple[Kernel, lis
 
 
 def timed(description: dict[str, Any], where: Machine, arguments: list[int], rows: int, sockets: int = 1) -> Any:
-    session = _core.Session(_core.Image(), describe_tiers(where) * sockets, (0, 0, 0), [])
-    session.call(0, _core.Kernel(description), arguments, [1] * rows, "split")
+    timer = _core.Timer(describe_tiers(where) * sockets, (0, 0, 0))
+    session = _core.Session(_core.Image(), timer, [])
+    session.run([(0, _core.Kernel(description), arguments)], [1] * rows, [1] * rows, "split")
     return session.totals()
 
 

@@ -86,9 +86,9 @@ def test_weights_are_read_once_a_pass_and_cache_rows_once_a_step(run: Run) -> No
 
 def test_multiply_adds_are_those_of_the_shapes(run: Run) -> None:
     steps, vector = NEW - 1, 32
-    # Each step scores and mixes all rows so far, and its own, for all heads; a row is padded to a vector. One unit each
-    # scores and mixes the rows of a head: two heads take more than this HBM gives.
-    cached = sum(len(PROMPT) + step for step in range(steps))
+    # Each step scores and mixes all rows so far, in whole tiles, and its own, for all heads; a row is padded to a
+    # vector. One unit each scores and mixes the rows of a head: two heads take more than this HBM gives.
+    cached = sum(run.program.machine.mapping.held(len(PROMPT) + step) for step in range(steps))
     rows = 2 * (cached + steps)
     layers, figures = kernel(run.report, "layers", 1)
     # Every weight that comes is multiplied once.

@@ -121,22 +121,22 @@ class Kernel:
     def __new__(cls, description: dict[str, object]) -> Self: ...
 
 @final
-class Session:
-    """A machine at work: its memories and its clock."""
+class Timer:
+    """Times passes on a machine, and keeps what they took."""
 
-    def __new__(
-        cls,
-        image: Image,
-        tiers: list[dict[str, object]],
-        costs: tuple[int, int, int],
-        regions: list[tuple[int, int]],
-    ) -> Self: ...
-    def call(
+    def __new__(cls, tiers: list[dict[str, object]], costs: tuple[int, int, int]) -> Self: ...
+    @property
+    def passes(self) -> int: ...
+
+class Session:
+    """A machine at work: what its memories hold, and what its passes took."""
+
+    def __new__(cls, image: Image, timer: Timer, regions: list[tuple[int, int]]) -> Self: ...
+    def run(
         self,
-        id: int,
-        kernel: Kernel,
-        arguments: list[int],
+        calls: list[tuple[int, Kernel, list[int]]],
         indices: list[int],
+        timed: list[int],
         mode: str,
         progress: Callable[[int], object] | None = None,
     ) -> None: ...

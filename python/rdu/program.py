@@ -15,6 +15,7 @@ from rdu._core import Image, build_profile, dequantize, read_seconds
 from rdu.errors import RequestError
 from rdu.graph import Array, Graph
 from rdu.machine import Machine
+from rdu.memory.tier import describe_tiers
 from rdu.quantization import Quantization
 from rdu.run import Run, Session, row_indices
 
@@ -193,6 +194,8 @@ class Loaded:
 
 
 Reporter = Callable[[Run], Any]
+# Spreads neighbours far apart: 2^32 divided by the golden ratio (Knuth, The Art of Computer Programming, 6.4).
+_STRIDE = 2654435769
 
 
 @dataclass(eq=False)
@@ -256,6 +259,26 @@ class Program:
     def kernels(self) -> list[Loaded]:
         """Every kernel lowered so far, by number."""
         return list(self._kernels.values())
+
+    @cached_property
+    def timer(self) -> _core.Timer:
+        """Times passes through the program, each from a machine at rest, and keeps what they took."""
+        machine = self.machine
+        costs = (
+            machine.cycles(1e3 * (machine.call_us(program_load=True) - machine.call_us(program_load=False))),
+            machine.cycles(1e3 * machine.call_us(program_load=False)),
+            0,
+        )
+        return _core.Timer(describe_tiers(machine), costs)
+
+    def timed_rows(self, count: int) -> list[int]:
+        """Rows of tables that machine time looks up for ``count`` positions.
+
+        They are spread over the table like those of any text: which ones a text looks up changes its values alone.
+        """
+        tables = [op.weights[0] for op in self.graph.operators if op.kind == "rows"]
+        size = min((table.shape[0] for table in tables if table), default=1)
+        return [at * _STRIDE % size for at in range(count)]
 
     def explain(self, positions: int = 1, past: int = 0) -> Any:
         """How the program is mapped: units, rates and balance of every operator in calls of so many positions.

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from rdu import _core
 from rdu.errors import RequestError
-from rdu.memory.tier import describe_tiers
 
 if TYPE_CHECKING:
     from rdu.program import Cache, Loaded, Program, Site
@@ -97,17 +96,11 @@ class Session:
         self.past = 0
         self.steps: list[Step] = []
         self.outputs: dict[str, list[Array]] = {tensor.name: [] for tensor in program.graph.outputs}
-        machine = program.machine
-        costs = (
-            machine.cycles(1e3 * (machine.call_us(program_load=True) - machine.call_us(program_load=False))),
-            machine.cycles(1e3 * machine.call_us(program_load=False)),
-            0,
-        )
         regions = []
         if program.values:
             regions += [(boundary.base, boundary.bytes) for boundary in program.boundaries.values()]
             regions += [(cache.base, cache.bytes) for site in program.sites for cache in site.caches]
-        self._core = _core.Session(program.image, describe_tiers(machine), costs, regions)
+        self._core = _core.Session(program.image, program.timer, regions)
 
     @property
     def cycles(self) -> int:
@@ -202,6 +195,7 @@ class Session:
         sites = self.program.sites
         if self.program.whole is not None and (count == 1 or not tail) and (wanted or not tail):
             sites = (self.program.whole,)
+        calls: list[tuple[int, _core.Kernel, list[int]]] = []
         for site in sites:
             if tail and site.tail and not wanted:
                 continue
@@ -210,28 +204,32 @@ class Session:
             kernel = self.program.kernel(site.kernel, positions, sources, joined)
             arguments = [self._argument(name, site) for name in kernel.lowered.arguments]
             core = kernel.whole if self.mode == "step" else kernel.core
-            self._core.call(kernel.number, core, arguments, rows, self.mode, self.progress)
+            calls.append((kernel.number, core, arguments))
             written.update(dict.fromkeys(site.outputs, positions))
+        self._core.run(calls, rows, self.program.timed_rows(len(rows)), self.mode, self.progress)
         self.steps.append(Step(count, self.past, self._core.cycles - cycles, time.perf_counter() - started))
         self.past += count
 
     def _argument(self, name: str, site: Site) -> int:
         """The value that a call passes for the argument called ``name``."""
-        boundaries = self.program.boundaries
+        boundaries, past = self.program.boundaries, self.past
+        held = self.program.machine.mapping.held(past)
         kind, _, rest = name.partition(".")
         if kind == "weights":
             return site.weights
         if kind in ("turn", "turns"):
             assert self.program.turns is not None
             base, row_bytes = self.program.turns
-            address = base + self.past * row_bytes
+            if kind == "turn":
+                return base + past * row_bytes
             # The table is read in whole granules.
-            return address if kind == "turn" else address - address % self.program.granule_bytes
+            address = base + held * row_bytes
+            return address - address % self.program.granule_bytes
         if kind in ("in", "out"):
             names = site.inputs if kind == "in" else site.outputs
             return boundaries[names[int(rest)]].base
         number, _, use = rest.partition(".")
-        return cache_argument(self._cache(site.caches[int(number)]), kind, use, self.past)
+        return cache_argument(self._cache(site.caches[int(number)]), kind, use, past, held)
 
     def _cache(self, cache: Cache) -> Cache:
         """As the next call sees it."""
@@ -262,22 +260,24 @@ def per_copy(totals: dict[str, Any], kernels: list[Loaded], whole: bool) -> dict
     return totals
 
 
-def cache_argument(cache: Cache, kind: str, use: str, past: int) -> int:
-    """What a call with ``past`` rows behind it passes about a cache: counts of rows, or addresses of keys or values."""
-    seen, layout = cache.seen(past), cache.layout
+def cache_argument(cache: Cache, kind: str, use: str, past: int, held: int) -> int:
+    """What a call passes about a cache: counts of rows, or addresses of keys or values.
+
+    Values are those of ``past`` rows; the machine moves ``held``, which are whole tiles, and always whole granules.
+    """
+    seen, streamed, layout = cache.seen(past), cache.seen(held), cache.layout
     counts = {
         "past": lambda: seen,
-        "rounds": lambda: layout.key_rounds(seen),
-        "granules": lambda: layout.granules(seen),
-        "rest": lambda: layout.rest(seen),
+        "rounds": lambda: layout.key_rounds(streamed),
+        "granules": lambda: layout.granules(streamed),
+        "rest": lambda: layout.rest(streamed),
     }
     if kind in counts:
         return counts[kind]()
     base = cache.base + (layout.keys_bytes if kind == "v" else 0)
     if use in ("read", "write"):
         return base + (past if use == "write" else past - seen) * layout.row_bytes
-    # The emulated memory moves whole granules.
-    offset = (past if use == "store" else past - seen) * layout.padded_bytes
+    offset = (held if use == "store" else held - streamed) * layout.padded_bytes
     return base + offset - offset % layout.granule_bytes
 
 

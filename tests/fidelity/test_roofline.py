@@ -58,6 +58,7 @@ SPEEDS: dict[str, st.SearchStrategy[Any]] = {
     "hbm.interleave_bytes": st.sampled_from([64, 256, 4096]),
     "hbm.refresh_ns": st.sampled_from([0.0, 50.0, 350.0]),
     "mapping.weight_buffer_vectors": st.sampled_from([1, 2, 17, 1024]),
+    "mapping.cache_tile": st.sampled_from([1, 3, 16]),
     "mapping.prefill_block": st.sampled_from([1, 3, 16]),
 }
 
@@ -209,11 +210,12 @@ def test_both_ends_of_every_stream_agree(small: Checkpoint, positions: int, dtyp
     for site in program.sites:
         lowered = program.kernel(site.kernel, positions, (positions,) * len(site.inputs)).lowered
         for past in (0, 5):
+            held = program.machine.mapping.held(past)
             arguments = dict.fromkeys(range(len(lowered.arguments)), 0)
             for at, name in enumerate(lowered.arguments):
                 kind, _, rest = name.partition(".")
                 if kind in ("past", "rounds", "granules", "rest"):
-                    arguments[at] = cache_argument(site.caches[int(rest)], kind, "", past)
+                    arguments[at] = cache_argument(site.caches[int(rest)], kind, "", past, held)
             sent: dict[tuple[int, int], int] = {}
             taken: dict[tuple[int, int], int] = {}
             for at, unit in enumerate(lowered.description["units"]):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rdu.compiler.allocation import Attend, whole
 from rdu.compiler.formats import VECTOR_BYTES, Format, row_bytes
 from rdu.graph import Attention
+from rdu.machine.sections import Mapping
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,12 @@ class CacheLayout:
         return count + (rows > 1 and self.padded_bytes < self.granule_bytes)
 
 
-def cache_layout(a: Attention, shape: Attend, form: Format, context: int, granule: int) -> CacheLayout:
-    """The layout for ``context`` positions."""
+def cache_layout(
+    a: Attention, shape: Attend, form: Format, context: int, granule: int, mapping: Mapping
+) -> CacheLayout:
+    """The layout for ``context`` positions, and what is left of the tile that the last of them begins."""
     return CacheLayout(
-        rows=context,
+        rows=context + mapping.cache_tile - 1,
         row_bytes=a.kv_heads * row_bytes(a.head_dim, form.operand),
         row_vectors=shape.padded,
         granule_bytes=granule,

@@ -257,7 +257,9 @@ def _caches(
             if op.attention is None:
                 continue
             alone, joint = (
-                cache_layout(op.attention, spread.attends[named.name], form, context, space.granule)
+                cache_layout(
+                    op.attention, spread.attends[named.name], form, context, space.granule, space.machine.mapping
+                )
                 for spread in spreads
             )
             cache = Cache(0, alone, stretch.layers, op.attention.window, batch, joint)

@@ -167,7 +167,7 @@ def explain(program: Program, positions: int = 1, past: int = 0) -> Explanation:
 
 
 def _kernel(kernel: Kernel, sites: list[Site], machine: Machine, past: int) -> KernelRow:
-    times = _times(kernel, sites[0], past)
+    times = _times(kernel, sites[0], past, machine.mapping.held(past))
     units: dict[str, list[UnitRow]] = {}
     sent: dict[tuple[int, int], int] = {}
     for unit in kernel.units:
@@ -199,13 +199,13 @@ def _kernel(kernel: Kernel, sites: list[Site], machine: Machine, past: int) -> K
     )
 
 
-def _times(kernel: Kernel, site: Site, past: int) -> dict[str, int]:
+def _times(kernel: Kernel, site: Site, past: int, held: int) -> dict[str, int]:
     """What a call passes that counts firings."""
     found = {}
     for name in kernel.arguments:
         kind, _, rest = name.partition(".")
         if kind in ("past", "rounds", "granules", "rest"):
-            found[name] = cache_argument(site.caches[int(rest)], kind, "", past)
+            found[name] = cache_argument(site.caches[int(rest)], kind, "", past, held)
     return found
 
 

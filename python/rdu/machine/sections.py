@@ -185,8 +185,15 @@ class Mapping:
     """Choices of the mapping that belong to the machine: how the compiler spends its SRAM."""
 
     weight_buffer_vectors: Annotated[int, Number("vectors", "SRAM given to one weight stream", maximum=2**32)]
+    cache_tile: Annotated[
+        int, Number("positions", "cached positions that attention takes at a time: it reads whole tiles", maximum=2**16)
+    ]
     prefill_block: Annotated[int, Number("positions", "positions of one kernel call in prefill", maximum=2**16)]
     prefill_wave: Annotated[
         int, Number("positions", "positions that stream through the operators together in prefill", maximum=2**16)
     ]
     activation_buffering: Annotated[int, Number("buffers", "copies of an activation (2: double)", maximum=64)]
+
+    def held(self, past: int) -> int:
+        """Cached positions that are moved for a call with ``past`` behind it: whole tiles."""
+        return -(-past // self.cache_tile) * self.cache_tile

@@ -52,6 +52,19 @@ pub enum Nest {
     Loop { body: Vec<Nest>, times: Times },
 }
 
+impl Nest {
+    /// Hands every call argument that a count of the nest takes to `found`.
+    pub(crate) fn arguments(&self, found: &mut impl FnMut(usize)) {
+        let (Nest::Fire { times, .. } | Nest::Loop { times, .. }) = self;
+        if let Times::Argument { argument, .. } = times {
+            found(*argument);
+        }
+        if let Nest::Loop { body, .. } = self {
+            body.iter().for_each(|nest| nest.arguments(found));
+        }
+    }
+}
+
 /// A nest as flat code with its counts resolved; empty loops are gone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Code {

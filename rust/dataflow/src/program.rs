@@ -5,6 +5,7 @@ use crate::nest::{Code, Nest, Phase, Times, count, flatten};
 use crate::stream::Stream;
 use crate::unit::{Choice, Pattern, Unit};
 use indexmap::IndexSet;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// The most slots that all streams together may really use: 2^27 slots of three timestamps are 3 GiB of host memory.
@@ -150,6 +151,17 @@ impl Program {
     /// The streams at the outputs of `unit`.
     pub fn outputs(&self, unit: usize) -> &[usize] {
         &self.outputs[unit]
+    }
+
+    /// The call arguments that firings and their times depend on, in rising order: those of loop counts and of addresses.
+    pub fn timed_arguments(&self) -> Vec<usize> {
+        let mut found = BTreeSet::new();
+        for unit in &self.units {
+            unit.nest.iter().for_each(|nest| nest.arguments(&mut |argument| _ = found.insert(argument)));
+            let patterns = unit.port.iter().flat_map(|port| &port.patterns);
+            found.extend(patterns.filter_map(|pattern| pattern.argument));
+        }
+        found.into_iter().collect()
     }
 
     /// Resolves loop counts and checks that every stream balances and that cycles fit into 64 bits.

@@ -30,6 +30,8 @@ pub struct Kernel {
     pub operators: Vec<TokenOp>,
     pub tensors: Vec<TensorSpec>,
     pub plan: Vec<PlanOp>,
+    /// The call arguments that machine time depends on.
+    pub timed_arguments: Vec<usize>,
 }
 
 impl Kernel {
@@ -48,6 +50,7 @@ impl Kernel {
         Ok(Kernel {
             name: spec.name,
             positions: spec.positions,
+            timed_arguments: program.timed_arguments(),
             program,
             operators: spec.operators,
             tensors: spec.tensors,

@@ -10,11 +10,13 @@ pub mod kernel;
 pub mod plan;
 pub mod session;
 pub mod tiers;
+pub mod timer;
 pub mod tokens;
 pub mod totals;
 
 pub use contents::{Contents, Image};
 pub use error::MachineError;
 pub use kernel::{Kernel, KernelSpec};
-pub use session::{CallCosts, Mode, Session};
+pub use session::{Mode, Session};
+pub use timer::{CallCosts, Pass, Timer};
 pub use totals::{SessionTotals, Totals};

@@ -43,32 +43,63 @@ pub struct Totals {
     pub streams: Vec<StreamSum>,
 }
 
+impl TierTotals {
+    fn add(&mut self, other: &TierTotals) {
+        self.counts = self.counts.plus(other.counts);
+        self.asked_bytes = [0, 1].map(|at| self.asked_bytes[at] + other.asked_bytes[at]);
+    }
+}
+
+/// Adds tier by tier.
+pub fn add_tiers(sums: &mut Vec<TierTotals>, others: &[TierTotals]) {
+    sums.resize(sums.len().max(others.len()), TierTotals::default());
+    sums.iter_mut().zip(others).for_each(|(sum, other)| sum.add(other));
+}
+
+impl UnitSum {
+    fn add(&mut self, counters: &Counters, firings: u64) {
+        self.firings += firings;
+        self.counters.busy += counters.busy;
+        self.counters.data += counters.data;
+        self.counters.space += counters.space;
+        self.counters.memory += counters.memory;
+        self.counters.idle += counters.idle;
+    }
+}
+
+impl StreamSum {
+    fn add(&mut self, tokens: u64, high_water: u64) {
+        self.tokens += tokens;
+        self.high_water = self.high_water.max(high_water);
+    }
+}
+
 impl Totals {
+    /// One call more.
     pub fn add(&mut self, run: &Run) {
         self.calls += 1;
         self.firings += run.firings;
         self.run_cycles += run.cycles;
         self.units.resize(run.units.len(), UnitSum::default());
         self.streams.resize(run.streams.len(), StreamSum::default());
-        for (sum, unit) in self.units.iter_mut().zip(&run.units) {
-            sum.firings += unit.firings;
-            sum.counters.busy += unit.counters.busy;
-            sum.counters.data += unit.counters.data;
-            sum.counters.space += unit.counters.space;
-            sum.counters.memory += unit.counters.memory;
-            sum.counters.idle += unit.counters.idle;
-        }
-        for (sum, stream) in self.streams.iter_mut().zip(&run.streams) {
-            sum.tokens += stream.tokens;
-            sum.high_water = sum.high_water.max(stream.high_water);
-        }
+        self.units.iter_mut().zip(&run.units).for_each(|(sum, unit)| sum.add(&unit.counters, unit.firings));
+        let streams = self.streams.iter_mut().zip(&run.streams);
+        streams.for_each(|(sum, stream)| sum.add(stream.tokens, stream.high_water));
     }
 
-    pub fn add_tier(&mut self, tier: usize, during: TierTotals) {
-        self.tiers.resize(self.tiers.len().max(tier + 1), TierTotals::default());
-        let sum = &mut self.tiers[tier];
-        sum.counts = sum.counts.plus(during.counts);
-        sum.asked_bytes = [0, 1].map(|at| sum.asked_bytes[at] + during.asked_bytes[at]);
+    /// The calls of another sum of the same kernel.
+    pub fn merge(&mut self, other: &Totals) {
+        self.calls += other.calls;
+        self.firings += other.firings;
+        self.run_cycles += other.run_cycles;
+        self.call_cycles += other.call_cycles;
+        self.drain_cycles += other.drain_cycles;
+        add_tiers(&mut self.tiers, &other.tiers);
+        self.units.resize(other.units.len(), UnitSum::default());
+        self.streams.resize(other.streams.len(), StreamSum::default());
+        self.units.iter_mut().zip(&other.units).for_each(|(sum, unit)| sum.add(&unit.counters, unit.firings));
+        let streams = self.streams.iter_mut().zip(&other.streams);
+        streams.for_each(|(sum, stream)| sum.add(stream.tokens, stream.high_water));
     }
 }
 

@@ -10,13 +10,15 @@ use pyo3::types::PyDict;
 use pythonize::depythonize;
 use rdu_dataflow::Call;
 use rdu_kernels::Element;
+use rdu_machine::timer::Asked;
 use rdu_machine::totals::TierTotals;
-use rdu_machine::{CallCosts, Contents, KernelSpec, MachineError, Mode};
+use rdu_machine::{CallCosts, Contents, KernelSpec, Mode};
 use rdu_memory::MemoryError;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Kernel>()?;
+    module.add_class::<Timer>()?;
     module.add_class::<Session>()
 }
 
@@ -37,7 +39,31 @@ impl Kernel {
     }
 }
 
-/// A machine at work: its memories and its clock.
+/// Times passes on a machine, and keeps what they took.
+#[pyclass(frozen, module = "rdu._core")]
+struct Timer {
+    inner: Arc<rdu_machine::Timer>,
+}
+
+#[pymethods]
+impl Timer {
+    /// `tiers`: descriptions of memory devices; `costs`: cycles of program load, argument load and execute.
+    #[new]
+    fn new(py: Python<'_>, tiers: &Bound<'_, PyAny>, costs: (u64, u64, u64)) -> PyResult<Self> {
+        let tiers = tier::given(py, tiers)?.into_iter().map(GivenTier::build).collect::<Result<_, MemoryError>>();
+        let tiers = tiers.map_err(|error| errors::machine(py, error.into()))?;
+        let costs = CallCosts { program_load: costs.0, argument_load: costs.1, execute: costs.2 };
+        Ok(Timer { inner: Arc::new(rdu_machine::Timer::new(tiers, costs)) })
+    }
+
+    /// Passes that it need not time again.
+    #[getter]
+    fn passes(&self) -> usize {
+        self.inner.passes()
+    }
+}
+
+/// A machine at work: what its memories hold, and what its passes took.
 #[pyclass(frozen, module = "rdu._core")]
 struct Session {
     inner: Mutex<rdu_machine::Session>,
@@ -51,42 +77,28 @@ impl Session {
 
 #[pymethods]
 impl Session {
-    /// `tiers`: descriptions of memory devices; `costs`: cycles of program load, argument load and execute; `regions`:
-    /// (address, bytes) of the state, zeroed.
+    /// `regions`: (address, bytes) of the state, zeroed.
     #[new]
-    fn new(
-        py: Python<'_>,
-        image: &Image,
-        tiers: &Bound<'_, PyAny>,
-        costs: (u64, u64, u64),
-        regions: Vec<(u64, u64)>,
-    ) -> PyResult<Self> {
-        let tiers = tier::given(py, tiers)?;
-        let build = || -> Result<rdu_machine::Session, MachineError> {
-            let mut contents = Contents { constant: image.shared(), ..Contents::default() };
-            for (base, bytes) in regions {
-                contents.state.reserve(base, bytes)?;
-            }
-            let tiers = tiers.into_iter().map(GivenTier::build).collect::<Result<_, MemoryError>>()?;
-            let costs = CallCosts { program_load: costs.0, argument_load: costs.1, execute: costs.2 };
-            Ok(rdu_machine::Session::new(tiers, costs, contents))
-        };
-        let inner = build().map_err(|error| errors::machine(py, error))?;
+    fn new(py: Python<'_>, image: &Image, timer: &Timer, regions: Vec<(u64, u64)>) -> PyResult<Self> {
+        let mut contents = Contents { constant: image.shared(), ..Contents::default() };
+        for (base, bytes) in regions {
+            contents.state.reserve(base, bytes).map_err(|error| errors::machine(py, error))?;
+        }
+        let inner = rdu_machine::Session::new(Arc::clone(&timer.inner), contents);
         Ok(Session { inner: Mutex::new(inner) })
     }
 
-    /// Runs one call of a kernel that this session knows as number `id`.
+    /// Runs the calls of a pass: (the number by which this timer knows the kernel, the kernel, arguments).
     ///
-    /// `mode`: "step" (values on every token), "split" (values in blocked kernels, time token by token) or "values".
-    #[pyo3(signature = (id, kernel, arguments, indices, mode, progress=None))]
-    #[expect(clippy::too_many_arguments, reason = "one call of one kernel, flat across the border")]
-    fn call(
+    /// `indices`: rows to look up; `timed`: rows that machine time looks up in their place. `mode`: "step" (values on
+    /// every token), "split" (values in blocked kernels, time token by token) or "values".
+    #[pyo3(signature = (calls, indices, timed, mode, progress=None))]
+    fn run(
         &self,
         py: Python<'_>,
-        id: usize,
-        kernel: &Kernel,
-        arguments: Vec<u64>,
+        calls: Vec<(usize, Py<Kernel>, Vec<u64>)>,
         indices: Vec<u64>,
+        timed: Vec<u64>,
         mode: &str,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<()> {
@@ -96,8 +108,12 @@ impl Session {
             "values" => Mode::Values,
             _ => return Err(errors::graph(py, format!("mode is {mode:?}; choose step, split or values"))),
         };
-        let call = Call { arguments, indices };
-        detached(py, progress, |watch| self.lock().call(id, &kernel.inner, &call, mode, watch), errors::machine)
+        let mut asked = Vec::with_capacity(calls.len());
+        for (id, kernel, arguments) in &calls {
+            let call = Call { arguments: arguments.clone(), indices: indices.clone() };
+            asked.push(Asked { id: *id, kernel: &kernel.get().inner, call });
+        }
+        detached(py, progress, |watch| self.lock().pass(&asked, &timed, mode, watch), errors::machine)
     }
 
     /// Writes float32 values at an address of the state.
@@ -123,7 +139,7 @@ impl Session {
 
     /// What the session has counted: a dictionary of plain numbers and lists.
     fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let mut session = self.lock();
+        let session = self.lock();
         let all = session.session_totals();
         let out = PyDict::new(py);
         out.set_item("cycles", all.cycles)?;

@@ -69,8 +69,8 @@ def _lower_step(op: Operator, low: Lowering, aligned: dict[str, Unit]) -> Unit:
     }
     dot = net.unit(f"{name}.dot", name, "dot", dot_op, copies=shape.units * shape.dots, pcus=1, pmus=1, macs=macs)
     dot.variants = tuple({"at": at} for _ in range(shape.units) for at in range(shape.dots))
-    dealt = {"dots": shape.dots, "parts": shape.parts}
-    softmax_op = {"op": "softmax", "rows": rows, "positions": p, "past": past, **dealt, "out": form.operand}
+    dealt = {"past": past, "rounds": net.argument(rounds.argument), "dots": shape.dots, "parts": shape.parts}
+    softmax_op = {"op": "softmax", "rows": rows, "positions": p, **dealt, "out": form.operand}
     softmax = net.unit(f"{name}.softmax", name, "softmax", softmax_op, copies=shape.units, pcus=1)
     softmax.pmus = held[3] // shape.units
     mix_op = {
@@ -78,7 +78,6 @@ def _lower_step(op: Operator, low: Lowering, aligned: dict[str, Unit]) -> Unit:
         "rows": rows,
         "positions": p,
         "vectors": each,
-        "past": past,
         **dealt,
         "element": form.operand,
     }
@@ -176,9 +175,10 @@ def _flatten(op: Operator, low: Lowering, a: Attention) -> Unit:
     return unit
 
 
-def _layout(op: Operator, low: Lowering) -> CacheLayout:
+def _layout(op: Operator, low: Lowering, attend: Attend | None = None) -> CacheLayout:
     assert op.attention is not None
-    return cache_layout(op.attention, low.allocation.attends[op.name], low.form, low.context, low.granule_bytes)
+    attend = attend or low.allocation.attends[op.name]
+    return cache_layout(op.attention, attend, low.form, low.context, low.granule_bytes, low.machine.mapping)
 
 
 def _buffer(op: Operator, low: Lowering, which: str, pmus: int) -> Unit:
@@ -295,7 +295,7 @@ def plan(op: Operator, low: Lowering) -> None:
     assert a is not None
     cached, twin = low.cache(op), low.twin(op)
     attend = (low.alone or low.allocation).attends[twin]
-    layout = cache_layout(a, attend, low.form, low.context, low.granule_bytes)
+    layout = _layout(op, low, attend)
     layer = low.layer * layout.layer_bytes
 
     def address(name: str) -> Json:

@@ -8,30 +8,33 @@ use crate::contents::Contents;
 use crate::error::MachineError;
 use crate::function::rotate;
 use crate::kernel::Kernel;
+use crate::timer::Asked;
 use rdu_dataflow::{Call, Watch};
 use rdu_kernels as kernels;
 
-/// Runs the plan of `kernel`, and `here` beside it on this thread; `watch` is polled every few milliseconds and stops both
+/// Runs the plans of calls, and `here` beside them on this thread; `watch` is polled every few milliseconds and stops both
 /// with `false`.
 pub fn run(
-    kernel: &Kernel,
-    call: &Call,
+    calls: &[Asked<'_>],
     contents: &mut Contents,
     watch: Watch,
     here: impl FnOnce(Watch) -> Result<(), MachineError>,
 ) -> Result<(), MachineError> {
-    let values = |stop: &Stop| {
-        let workspace = std::mem::take(&mut contents.workspace);
-        let (tensors, quantized) = (vec![Vec::new(); kernel.tensors.len()], Vec::new());
-        let mut blocked = Blocked { kernel, call, contents, tensors, quantized, workspace, stop };
-        blocked.quantized.resize_with(kernel.tensors.len(), || None);
-        blocked.run()?;
-        let mut workspace = blocked.workspace;
-        workspace.keep(|len| kernel.tensors.iter().any(|tensor| tensor.width * kernel.positions == len));
-        contents.workspace = workspace;
-        Ok(())
-    };
+    let values = |stop: &Stop| calls.iter().try_for_each(|asked| values(asked.kernel, &asked.call, contents, stop));
     aside(watch, values, here)
+}
+
+/// The values of one call.
+fn values(kernel: &Kernel, call: &Call, contents: &mut Contents, stop: &Stop) -> Result<(), MachineError> {
+    let workspace = std::mem::take(&mut contents.workspace);
+    let (tensors, quantized) = (vec![Vec::new(); kernel.tensors.len()], Vec::new());
+    let mut blocked = Blocked { kernel, call, contents, tensors, quantized, workspace, stop };
+    blocked.quantized.resize_with(kernel.tensors.len(), || None);
+    blocked.run()?;
+    let mut workspace = blocked.workspace;
+    workspace.keep(|len| kernel.tensors.iter().any(|tensor| tensor.width * kernel.positions == len));
+    contents.workspace = workspace;
+    Ok(())
 }
 
 pub struct Blocked<'a> {

@@ -97,8 +97,12 @@ impl TokenOp {
             TokenOp::Heads(ref spec) => Box::new(rows::Heads::new(spec.clone())),
             TokenOp::Flatten(ref spec) => Box::new(rows::Flatten::new(spec.clone())),
             TokenOp::Dot(ref spec) => Box::new(weigh::Dot::new(spec.clone(), argument(spec.past))),
-            TokenOp::Softmax(ref spec) => Box::new(weigh::Softmax::new(spec.clone(), argument(spec.past))),
-            TokenOp::Mix(ref spec) => Box::new(weigh::Mix::new(spec.clone(), argument(spec.past))),
+            TokenOp::Softmax(ref spec) => {
+                Box::new(weigh::Softmax::new(spec.clone(), argument(spec.past), argument(spec.rounds)))
+            }
+            TokenOp::Mix(ref spec) => {
+                Box::new(weigh::Mix::new(spec.clone(), argument(spec.past), argument(spec.rounds)))
+            }
             TokenOp::Map { function, positions, out } => Box::new(rows::Map { function, positions, out }),
         }
     }

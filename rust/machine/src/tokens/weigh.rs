@@ -94,6 +94,8 @@ pub struct SoftmaxSpec {
     pub rows: usize,
     pub positions: usize,
     pub past: usize,
+    /// The argument that says how many rounds of `dots` cached rows come, beyond `past` rows of padding.
+    pub rounds: usize,
     pub dots: usize,
     /// Key rows whose weights go together: one for each part of the sum.
     pub parts: usize,
@@ -105,6 +107,7 @@ pub struct SoftmaxSpec {
 pub struct Softmax {
     spec: SoftmaxSpec,
     past: usize,
+    rounds: usize,
     /// `[row][key]`, cached keys first.
     scores: Vec<Vec<f32>>,
     /// Firings that took scores, and that sent weights.
@@ -113,15 +116,15 @@ pub struct Softmax {
 }
 
 impl Softmax {
-    pub fn new(spec: SoftmaxSpec, past: usize) -> Self {
-        Softmax { scores: vec![Vec::new(); spec.rows], spec, past, taken: 0, sent: 0 }
+    pub fn new(spec: SoftmaxSpec, past: usize, rounds: usize) -> Self {
+        Softmax { scores: vec![Vec::new(); spec.rows], spec, past, rounds, taken: 0, sent: 0 }
     }
 }
 
 impl Operator for Softmax {
     fn fire(&mut self, firing: Firing<'_>) -> Result<(), String> {
         let SoftmaxSpec { rows, positions, dots, parts, .. } = self.spec;
-        let rounds = self.past.div_ceil(dots);
+        let rounds = self.rounds;
         for (at, (_, scores)) in firing.inputs.iter().enumerate() {
             let there = if self.taken < rounds { self.taken * dots + at < self.past } else { at == 0 };
             if there {
@@ -139,7 +142,7 @@ impl Operator for Softmax {
             }
         }
         let cached = rounds * dots / parts;
-        // Rows that only fill the last round have no weight.
+        // Rows that only fill the last rounds have no weight.
         let keys = if self.sent < cached {
             self.sent * parts..self.past.min((self.sent + 1) * parts)
         } else {
@@ -175,6 +178,8 @@ pub struct MixSpec {
     /// Vectors of a row that the unit takes.
     pub vectors: usize,
     pub past: usize,
+    /// As of the softmax.
+    pub rounds: usize,
     pub dots: usize,
     pub parts: usize,
     pub at: usize,
@@ -185,6 +190,7 @@ pub struct MixSpec {
 pub struct Mix {
     spec: MixSpec,
     past: usize,
+    rounds: usize,
     weights: Vec<f32>,
     value: Vec<f32>,
     /// `[row][vectors]`
@@ -194,9 +200,9 @@ pub struct Mix {
 }
 
 impl Mix {
-    pub fn new(spec: MixSpec, past: usize) -> Self {
+    pub fn new(spec: MixSpec, past: usize, rounds: usize) -> Self {
         let sums = vec![0.0; spec.rows * spec.vectors * spec.element.lanes()];
-        Mix { spec, past, weights: Vec::new(), value: Vec::new(), sums, taken: 0, sent: 0 }
+        Mix { spec, past, rounds, weights: Vec::new(), value: Vec::new(), sums, taken: 0, sent: 0 }
     }
 }
 
@@ -208,7 +214,7 @@ impl Operator for Mix {
         self.value.extend_from_slice(firing.inputs.get(2));
         let row = vectors * element.lanes();
         if self.value.len() == row {
-            let cached = self.past.div_ceil(dots) * dots / parts;
+            let cached = self.rounds * dots / parts;
             // A new row goes to every part, and counts in the one that it will belong to.
             let mine = if self.taken < cached {
                 self.taken * parts + at < self.past
