@@ -114,6 +114,12 @@ impl Blocked<'_> {
                 function.apply(&inputs, &mut y)?;
                 self.made(*out, y);
             }
+            PlanOp::Sum { inputs, order, out } => {
+                let mut y = self.fresh(*out);
+                let inputs: Vec<&[f32]> = inputs.iter().map(|&input| &self.tensors[input][..]).collect();
+                order.add(&inputs, self.kernel.tensors[*out].width, &mut y)?;
+                self.made(*out, y);
+            }
         }
         Ok(1)
     }

@@ -33,7 +33,7 @@ impl PlanOp {
             | PlanOp::Norm { x, .. }
             | PlanOp::Heads { x, .. } => vec![*x],
             PlanOp::Weigh { query, .. } => vec![*query],
-            PlanOp::Map { inputs, .. } => inputs.clone(),
+            PlanOp::Map { inputs, .. } | PlanOp::Sum { inputs, .. } => inputs.clone(),
         }
     }
 
@@ -47,7 +47,8 @@ impl PlanOp {
             | PlanOp::Norm { out, .. }
             | PlanOp::Heads { out, .. }
             | PlanOp::Weigh { out, .. }
-            | PlanOp::Map { out, .. } => Some(*out),
+            | PlanOp::Map { out, .. }
+            | PlanOp::Sum { out, .. } => Some(*out),
         }
     }
 
@@ -67,6 +68,8 @@ impl PlanOp {
             PlanOp::Heads { x, head_dim, out, .. } => alike(*x, *out).and_then(|()| divides(*head_dim, *x)),
             PlanOp::Append { x, head_dim, .. } => divides(*head_dim, *x),
             PlanOp::Weigh { query, head_dim, out, .. } => alike(*query, *out).and_then(|()| divides(*head_dim, *out)),
+            PlanOp::Sum { inputs, .. } if inputs.is_empty() => Err("adds no tensors".into()),
+            PlanOp::Sum { inputs, out, .. } => inputs.iter().try_for_each(|input| alike(*input, *out)),
             PlanOp::Map { function, inputs, out } => {
                 let wanted = match function {
                     Function::Copy | Function::Silu => 1,

@@ -4,6 +4,7 @@ mod blocked;
 mod boundary;
 mod check;
 mod linear;
+mod sum;
 mod weigh;
 mod workspace;
 
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 pub use blocked::run;
 pub use check::check;
+pub use sum::Order;
 pub use workspace::Workspace;
 
 /// A tensor of `positions` rows; its values are rounded to `element` when it is made.
@@ -112,6 +114,12 @@ pub enum PlanOp {
         inputs: Vec<usize>,
         out: usize,
     },
+    /// Adds tensors in fp32: what several sockets have summed of their parts of a dimension.
+    Sum {
+        inputs: Vec<usize>,
+        order: Order,
+        out: usize,
+    },
 }
 
 impl PlanOp {
@@ -124,7 +132,9 @@ impl PlanOp {
                 vec![*x, *out]
             }
             PlanOp::Weigh { query, out, .. } => vec![*query, *out],
-            PlanOp::Map { inputs, out, .. } => inputs.iter().copied().chain([*out]).collect(),
+            PlanOp::Map { inputs, out, .. } | PlanOp::Sum { inputs, out, .. } => {
+                inputs.iter().copied().chain([*out]).collect()
+            }
         }
     }
 }
