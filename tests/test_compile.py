@@ -97,7 +97,6 @@ def test_nothing_is_read_before_it_fits() -> None:
         ({"dtype": "int4"}, "dtype is 'int4'; choose one of bf16, fp32, int8, w8a8"),
         ({"dtype": None}, "dtype is None"),
         ({"fusion": "everything"}, "fusion is 'everything'; choose one of op, layer, loop"),
-        ({"machine": machine("tiny", sockets=2)}, "2 sockets; only one is available yet"),
         *(({"context": value}, "context is .*whole number of at least 1") for value in (0, -1, 1.5, "9", True)),
         *(({"block": value}, "block is .*whole number of at least 1") for value in (0, -1, 1.5, "9", True)),
     ],

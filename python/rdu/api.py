@@ -30,6 +30,7 @@ def compile(
     model: Graph,
     machine: Machine | str = ...,
     *,
+    sockets: int | None = ...,
     fusion: str = ...,
     dtype: str = ...,
     batch: int = ...,
@@ -43,6 +44,7 @@ def compile(
     model: Checkpoint | str | os.PathLike[str],
     machine: Machine | str = ...,
     *,
+    sockets: int | None = ...,
     fusion: str = ...,
     dtype: str = ...,
     batch: int = ...,
@@ -55,6 +57,7 @@ def compile(
     model: Graph | Checkpoint | str | os.PathLike[str],
     machine: Machine | str = "sn40l",
     *,
+    sockets: int | None = None,
     fusion: str = "layer",
     dtype: str = "bf16",
     batch: int = 1,
@@ -69,6 +72,9 @@ def compile(
     ----------
     model : Graph, Checkpoint, or what `rdu.load` takes
     machine : Machine or name
+    sockets : int, optional
+        Sockets that share the model by tensor parallelism; default: the machine's. Heads must divide among them; sums
+        are then added in the order that `docs/numerics.md` states.
     fusion : {"layer", "op"}
         One kernel call per block (a decoder layer), or per operator.
     dtype : {"bf16", "fp32", "int8", "w8a8"}
@@ -97,7 +103,7 @@ def compile(
     CheckpointError
         The model cannot be read.
     """
-    target = machine if isinstance(machine, Machine) else find_machine(machine)
+    target = machine if isinstance(machine, Machine) and sockets is None else find_machine(machine, sockets=sockets)
     if isinstance(model, Graph):
         length = 4096 if context is None else context
         if model.table is not None and context is None:

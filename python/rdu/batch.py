@@ -93,8 +93,7 @@ class BatchSession(Session):
             self._joined = False
         self.pasts = [past + want for past, want in zip(self.pasts, wanted, strict=True)]
         self.steps[-1] = replace(self.steps[-1], positions=sum(wanted))
-        boundaries = {name: self.program.boundaries[name] for name in self.outputs}
-        return {name: self._read(b.base, b.width, written[name]) for name, b in boundaries.items()}
+        return {name: self._read(self.program.boundaries[name], written[name]) for name in self.outputs}
 
     def _cache(self, cache: Cache) -> Cache:
         return cache.together() if self._joined else cache.of(self._sequence)

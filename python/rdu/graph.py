@@ -20,6 +20,17 @@ from rdu.errors import GraphError
 Array = npt.NDArray[Any]
 
 
+@dataclass(frozen=True)
+class Share:
+    """What each of several sockets holds of a weight: one of ``parts`` parts along ``axis``, the last of them padded
+    with zeros. Without an axis the first holds all of it, and the others zeros.
+    """
+
+    shape: tuple[int, ...]  # of all of it
+    axis: int | None
+    parts: int
+
+
 @dataclass(frozen=True, eq=False)
 class Weight:
     """A constant: ``(outputs, inputs)`` for a linear operator or a table of rows, ``(n,)`` for a norm or a bias."""
@@ -27,14 +38,21 @@ class Weight:
     name: str
     shape: tuple[int, ...]
     read: Callable[[], Array] = field(repr=False)
+    # Of a weight that sockets do not all hold alike; ``shape`` is then what each holds, and ``read`` reads all of it.
+    share: Share | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """An activation: one row of ``width`` values per position."""
+    """An activation: one row of ``width`` values per position.
+
+    On several sockets ``parts`` of them differ, each of that width: columns of a divided tensor, or partial sums. Where
+    there are fewer parts than sockets, neighbours have the same.
+    """
 
     name: str
     width: int
+    parts: int = 1
 
 
 @dataclass(frozen=True)

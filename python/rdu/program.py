@@ -90,6 +90,8 @@ class Cache:
     window: int | None
     sequences: int
     joint: Layout
+    # From ``base`` to the same in each socket that keeps heads of its own.
+    banks: tuple[int, ...] = (0,)
 
     @property
     def sequence_bytes(self) -> int:
@@ -132,11 +134,17 @@ class Site:
 
 @dataclass(frozen=True)
 class Boundary:
-    """A tensor that crosses kernel calls: its address and width; rows lie chunk by chunk."""
+    """A tensor that crosses kernel calls: its address and width; rows lie chunk by chunk.
+
+    Of a tensor that sockets share, each has a part of that width and size: ``banks`` says how far behind ``base`` each
+    lies, and ``columns`` how wide all of it is without padding.
+    """
 
     base: int
     width: int
     bytes: int
+    columns: int
+    banks: tuple[int, ...] = (0,)
 
 
 class Lowered(Protocol):

@@ -14,7 +14,7 @@ from rdu import _core
 from rdu.errors import RequestError
 
 if TYPE_CHECKING:
-    from rdu.program import Cache, Loaded, Program, Site
+    from rdu.program import Boundary, Cache, Loaded, Program, Site
 
 Array = npt.NDArray[Any]
 MODES = ("split", "step", "values")
@@ -90,6 +90,11 @@ class Session:
     def __init__(self, program: Program, mode: str = "split", progress: Callable[[int], None] | None = None) -> None:
         if mode not in MODES:
             raise RequestError(f"mode is {mode!r}; choose one of {', '.join(MODES)}")
+        if mode == "step" and program.machine.sockets > 1:
+            raise RequestError(
+                f"mode 'step' carries values on the tokens of one socket, not of {program.machine.sockets}; "
+                f"choose 'split' or 'values'"
+            )
         self.program = program
         self.mode = mode
         self.progress = progress
@@ -98,8 +103,10 @@ class Session:
         self.outputs: dict[str, list[Array]] = {tensor.name: [] for tensor in program.graph.outputs}
         regions = []
         if program.values:
-            regions += [(boundary.base, boundary.bytes) for boundary in program.boundaries.values()]
-            regions += [(cache.base, cache.bytes) for site in program.sites for cache in site.caches]
+            boundaries = program.boundaries.values()
+            regions += [(boundary.base + bank, boundary.bytes) for boundary in boundaries for bank in boundary.banks]
+            caches = [cache for site in program.sites for cache in site.caches]
+            regions += [(cache.base + bank, cache.bytes) for cache in caches for bank in cache.banks]
         self._core = _core.Session(program.image, program.timer, regions)
 
     @property
@@ -175,8 +182,7 @@ class Session:
         self.advance(count, rows, written, tail=tail, wanted=wanted)
         for name, parts in self.outputs.items():
             if name in written:
-                boundary = self.program.boundaries[name]
-                parts.append(self._read(boundary.base, boundary.width, written[name]))
+                parts.append(self._read(self.program.boundaries[name], written[name]))
 
     def advance(
         self,
@@ -235,10 +241,13 @@ class Session:
         """As the next call sees it."""
         return cache
 
-    def _read(self, base: int, width: int, positions: int) -> Array:
-        count = -(-width // LANES) * LANES * positions
-        tokens = self._core.read(base, count).reshape(-1, positions, LANES)
-        return np.ascontiguousarray(tokens.transpose(1, 0, 2).reshape(positions, -1)[:, :width])
+    def _read(self, boundary: Boundary, positions: int) -> Array:
+        count = -(-boundary.width // LANES) * LANES * positions
+        parts = []
+        for bank in boundary.banks:
+            tokens = self._core.read(boundary.base + bank, count).reshape(-1, positions, LANES)
+            parts.append(tokens.transpose(1, 0, 2).reshape(positions, -1)[:, : boundary.width])
+        return np.concatenate(parts, axis=1)[:, : boundary.columns].copy()
 
 
 def per_copy(totals: dict[str, Any], kernels: list[Loaded], whole: bool) -> dict[str, Any]:

@@ -184,6 +184,11 @@ def granule_bytes(machine: Machine) -> int:
     return machine.hbm.channels * machine.hbm.interleave_bytes
 
 
+def socket_bytes(machine: Machine) -> int:
+    """From an address of one socket's HBM to the same one of the next's, where values of all are kept side by side."""
+    return whole(machine.hbm.capacity_bytes, granule_bytes(machine))
+
+
 def agcu_cycles(machine: Machine) -> int:
     """Cycles that an AGCU takes for a vector."""
     agcu = machine.agcu

@@ -8,7 +8,7 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-from rdu.compiler.allocation import Allocation, Placed, granule_bytes, whole
+from rdu.compiler.allocation import Allocation, Placed, granule_bytes, socket_bytes, whole
 from rdu.compiler.cache import cache_layout
 from rdu.compiler.explain import explain
 from rdu.compiler.formats import FORMATS, LONGEST_EXACT_SUM, Format, row_bytes
@@ -16,7 +16,7 @@ from rdu.compiler.fuse import Region, merged
 from rdu.compiler.lower import Kernel
 from rdu.compiler.passes import chosen
 from rdu.compiler.prompt import choose_wave
-from rdu.compiler.shard import shard
+from rdu.compiler.shard import holder, shard
 from rdu.compiler.weights import fill
 from rdu.errors import CompileError
 from rdu.graph import Graph
@@ -41,20 +41,19 @@ def compile_graph(
 ) -> Program:
     """Map ``graph`` onto ``machine`` and load its weights; see `rdu.compile`.
 
-    Without ``values`` no weight is read: the program can be timed, and on one of several sockets that work alike. A
-    program that has both values and a batch has two mappings of the same sums: of prompts, which come one by one, and
-    of a decode step of all sequences.
+    Without ``values`` no weight is read: the program can only be timed. One that has both values and a batch has two
+    mappings of the same sums: of prompts, which come one by one, and of a decode step of all sequences. Several sockets
+    are timed as one of them, since all work alike; their values are computed side by side.
     """
     mine = chosen(passes)
     if dtype not in FORMATS:
         raise CompileError(f"dtype is {dtype!r}; choose one of {', '.join(FORMATS)}")
-    if values and machine.sockets != 1:
-        raise CompileError(f"machine {machine.name!r} has {machine.sockets} sockets; only one is available yet")
     block = machine.mapping.prefill_block if block is None else block
     for name, value in (("context", context), ("block", block), ("batch", batch)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise CompileError(f"{name} is {value!r}; it must be a whole number of at least 1")
     _check_sums(graph, FORMATS[dtype])
+    columns = {tensor.name: tensor.width for tensor in graph.outputs}
     graph = shard(graph, machine.sockets)
     form, block = FORMATS[dtype], min(block, context) if values else batch
     granule = granule_bytes(machine)
@@ -96,7 +95,7 @@ def compile_graph(
         stride = row_bytes(width, "f32")
         turns = (space.take(context * stride + granule), stride)
     weight_bytes = space.end
-    boundaries = _boundaries(graph, regions, wave.positions if wave else max(block, batch), space)
+    boundaries = _boundaries(regions, columns, wave.positions if wave else max(block, batch), space)
     caches = [
         _caches(
             region,
@@ -159,7 +158,7 @@ def compile_graph(
             for region, kernel, base in zip(regions, kernels, weight_bases, strict=True)
             for entry in _placed(region, firsts[kernel], allocations[kernel], base)
         ]
-        image, quantization = fill(placed, graph.table, turns[0] if turns else 0, context, form, progress)
+        image, quantization = fill(placed, graph.table, turns[0] if turns else 0, context, form, space.banks, progress)
     return Program(
         graph=graph,
         machine=machine,
@@ -207,6 +206,11 @@ class _Space:
         self.end += whole(byte_count, self.granule)
         return base
 
+    def banks(self, parts: int) -> tuple[int, ...]:
+        """From an address to the same in each socket that has a part of its own."""
+        stride, sockets = socket_bytes(self.machine), self.machine.sockets
+        return tuple(holder(part, parts, sockets) * stride for part in range(parts))
+
     def check(self, weight_bytes: int) -> None:
         have = self.machine.hbm.capacity_bytes
         if self.end > have:
@@ -231,13 +235,15 @@ def _placed(region: Region, first: Region, allocation: Allocation, base: int) ->
             yield Placed(body, relative, size, base + start + layer * size)
 
 
-def _boundaries(graph: Graph, regions: list[Region], block: int, space: _Space) -> dict[str, Boundary]:
+def _boundaries(regions: list[Region], columns: dict[str, int], block: int, space: _Space) -> dict[str, Boundary]:
+    """``columns``: widths of the outputs, all parts together."""
     found: dict[str, Boundary] = {}
     for region in regions:
         for tensor in (*region.inputs, *region.outputs):
             if tensor.name not in found:
-                size = row_bytes(tensor.width, "f32") * block
-                found[tensor.name] = Boundary(space.take(size), tensor.width, size)
+                size, all_columns = row_bytes(tensor.width, "f32") * block, columns.get(tensor.name, tensor.width)
+                banks = space.banks(tensor.parts)
+                found[tensor.name] = Boundary(space.take(size), tensor.width, size, all_columns, banks)
     return found
 
 
@@ -262,7 +268,8 @@ def _caches(
                 )
                 for spread in spreads
             )
-            cache = Cache(0, alone, stretch.layers, op.attention.window, batch, joint)
+            banks = space.banks(op.inputs[1].parts)
+            cache = Cache(0, alone, stretch.layers, op.attention.window, batch, joint, banks)
             found.append(replace(cache, base=space.take(cache.bytes)))
     return tuple(found)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from rdu.compiler.allocation import Allocation, agcu_cycles, pmus_for
+from rdu.compiler.allocation import Allocation, agcu_cycles, pmus_for, socket_bytes
 from rdu.compiler.formats import VECTOR_BYTES, Element, Format, chunks, lanes, rate_of
 from rdu.compiler.fuse import Stretch
 from rdu.compiler.netlist import Flow, Json, Load, Netlist, Times, Unit
+from rdu.compiler.shard import holder, part_of
 from rdu.graph import Operator, Tensor
 from rdu.machine import Machine
 
@@ -34,6 +35,8 @@ class Lowering:
     # Those of this region that do.
     tail: frozenset[Operator] = frozenset()
     sockets: int = 1
+    # Whose part the blocked plan computes; units are those of the first socket, which stands for all.
+    socket: int = 0
     # Of a call for several sequences that has values: the mapping that each of them alone has, whose rows lie in
     # memory, and how many arguments each has of its own.
     alone: Allocation | None = None
@@ -43,7 +46,8 @@ class Lowering:
     turns: dict[tuple[int, int], int] = field(default_factory=dict)
     made_in_layer: int = 0
     flows: dict[tuple[int, Element], Flow] = field(default_factory=dict)
-    tensors: dict[tuple[int, Element], int] = field(default_factory=dict)
+    # Of the blocked plan, part by part.
+    tensors: dict[tuple[int, Element, int], int] = field(default_factory=dict)
     # Nests that depend on who consumes a flow: written last, in order.
     writers: list[Callable[[], None]] = field(default_factory=list)
 
@@ -153,15 +157,31 @@ class Lowering:
         return self.turns[key]
 
     def made(self, tensor: Tensor, element: Element) -> int:
-        """Index of a fresh tensor of the blocked plan, which ``tensor`` now is as ``element``."""
-        self.tensors[id(tensor), element] = self.scratch(tensor.width, element)
-        return self.tensors[id(tensor), element]
+        """Index of a fresh tensor of the blocked plan, which ``tensor`` (this socket's part) now is as ``element``."""
+        key = (id(tensor), element, self.part(tensor))
+        self.tensors[key] = self.scratch(tensor.width, element)
+        return self.tensors[key]
+
+    def part(self, tensor: Tensor) -> int:
+        """Which part of a tensor this socket has."""
+        return part_of(self.socket, tensor.parts, self.sockets)
+
+    def bank(self, tensor: Tensor) -> int:
+        """From addresses of the first socket to those of the one that keeps what belongs to this part of a tensor."""
+        return holder(self.part(tensor), tensor.parts, self.sockets) * socket_bytes(self.machine)
+
+    def each_part(self, tensor: Tensor) -> Iterator[None]:
+        """Plan for each part of a tensor in turn."""
+        for part in range(tensor.parts):
+            self.socket = holder(part, tensor.parts, self.sockets)
+            yield
+        self.socket = 0
 
     def values(self, tensor: Tensor, element: Element) -> int:
         """Index of ``tensor`` as ``element`` in the blocked plan, rounded to it where it is not yet."""
-        key = (id(tensor), element)
+        key = (id(tensor), element, self.part(tensor))
         if key not in self.tensors:
-            x = self.tensors[id(tensor), "f32"]
+            x = self.tensors[id(tensor), "f32", self.part(tensor)]
             self.netlist.plan.append(
                 {"op": "map", "function": "copy", "inputs": [x], "out": self.made(tensor, element)}
             )
@@ -202,7 +222,9 @@ class Lowering:
     def weight(self, op: Operator, at: int) -> Json:
         """Address of a weight: the call passes where the region's weights lie."""
         offset = self.allocation.weight_offsets[self.twin(op), at] + self.layer * self.layer_bytes
-        return {"base": offset, "argument": self.netlist.argument("weights")}
+        # A linear operator that makes a part, or a partial sum, has weights of its own for each.
+        bank = self.bank(op.output) if op.kind == "linear" else 0
+        return {"base": bank + offset, "argument": self.netlist.argument("weights")}
 
     def buffer_nest(self, buffer: Unit, times: Times, tokens: int) -> None:
         """PMUs side by side that hand ``tokens`` vectors on in each firing, one to each of their takers."""

@@ -166,24 +166,28 @@ def _repeat(low: Lowering, units: list[Unit], layers: int, waves: int) -> None:
 
 
 def _plan(low: Lowering, region: Region, sources: tuple[int, ...]) -> None:
-    """The same computation as blocked steps, layer after layer."""
+    """The same computation as blocked steps, layer after layer; what sockets divide, for each of them."""
     net, p = low.netlist, low.positions
     if low.batch > 1:
         _number_sequences(low)
     for at, (tensor, source) in enumerate(zip(region.inputs, sources, strict=True)):
-        base = {"base": (source - p) * VECTOR_BYTES, "argument": net.argument(f"in.{at}")}
-        pattern = base | {"run": p, "stride": source * VECTOR_BYTES, "bytes": VECTOR_BYTES, "indexed": False}
-        index = low.tensors[id(tensor), "f32"] = net.tensor(tensor.width, "f32")
-        net.plan.append({"op": "load", "from": pattern, "out": index})
+        for _ in low.each_part(tensor):
+            first = low.bank(tensor) + (source - p) * VECTOR_BYTES
+            base = {"base": first, "argument": net.argument(f"in.{at}")}
+            pattern = base | {"run": p, "stride": source * VECTOR_BYTES, "bytes": VECTOR_BYTES, "indexed": False}
+            index = low.tensors[id(tensor), "f32", low.part(tensor)] = net.tensor(tensor.width, "f32")
+            net.plan.append({"op": "load", "from": pattern, "out": index})
     for stretch in region.stretches:
         for layer, body in enumerate(stretch.bodies):
             low.enter(stretch, layer)
             for op in body:
-                PLAN[op.kind](op, low)
+                for _ in low.each_part(op.output):
+                    PLAN[op.kind](op, low)
     for at, tensor in enumerate(region.outputs):
-        to = {"base": 0, "argument": net.argument(f"out.{at}")}
-        pattern = to | {"run": 1, "stride": VECTOR_BYTES, "bytes": VECTOR_BYTES, "indexed": False}
-        net.plan.append({"op": "store", "x": low.values(tensor, "f32"), "to": pattern})
+        for _ in low.each_part(tensor):
+            to = {"base": low.bank(tensor), "argument": net.argument(f"out.{at}")}
+            pattern = to | {"run": 1, "stride": VECTOR_BYTES, "bytes": VECTOR_BYTES, "indexed": False}
+            net.plan.append({"op": "store", "x": low.values(tensor, "f32"), "to": pattern})
 
 
 def _number_sequences(low: Lowering) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -25,10 +25,12 @@ def fill(
     table_base: int,
     context: int,
     form: Format,
+    banks: Callable[[int], tuple[int, ...]],
     progress: Progress | None,
 ) -> tuple[Image, Quantization | None]:
     """Read every weight once and write it where `allocate` put it; also what quantising took from the weights.
 
+    ``banks`` says how far behind the first part each of so many parts lies, which several sockets keep one each.
     ``progress`` is called with ("weights", bytes done, bytes in all).
 
     Warns
@@ -45,20 +47,30 @@ def fill(
     for layer in layers:
         image.reserve(layer.base, layer.weight_bytes)
         # Blocks that share a kernel share its offsets; weights follow the operators in order.
-        offsets = iter(layer.offsets)
+        offsets = iter((*layer.offsets, layer.weight_bytes))
+        start = next(offsets, 0)
         for op in layer.operators:
-            places = {at: layer.base + next(offsets) for at in stored(op, form)}
+            places = {}
+            for at in stored(op, form):
+                places[at], start = layer.base + start, next(offsets)
+            held = banks(op.output.parts) if op.kind == "linear" else (0,)
+            for bank in held[1:]:
+                image.reserve(places[0] + bank, layer.base + start - places[0])
             for at, weight in enumerate(op.weights):
                 if weight is None:
                     continue
                 values = _values(weight)
                 if op.kind == "linear" and at == 0:
-                    strange, *lost = image.put_tiles(places[0], values, form.weight, places.get(SCALES))
+                    axis = 1 if weight.share is not None and weight.share.axis == 1 else 0
+                    scales = [places[SCALES] + bank for bank in held] if form.scaled else []
+                    bases = [places[0] + bank for bank in held]
+                    strange, *lost = image.put_tiles(bases, values, form.weight, scales, axis)
                     if form.scaled:
                         losses[weight.name] = Loss(*lost)
                 else:
                     element = form.beside if op.kind == "linear" else form.operand
-                    strange = image.put_rows(places[at], np.atleast_2d(values), element)
+                    parts = zip(held, _parts(weight, values), strict=False)
+                    strange = sum(image.put_rows(places[at] + bank, part, element) for bank, part in parts)
                 _warn(weight, strange)
         done += layer.weight_bytes
         if progress is not None:
@@ -70,9 +82,17 @@ def fill(
     return image, Quantization(losses) if losses else None
 
 
+def _parts(weight: Weight, values: Array) -> Iterator[Array]:
+    """What each socket holds of a bias or a norm's weights; what is missing behind it stays zero."""
+    share = weight.share
+    count, size = (1, values.shape[-1]) if share is None or share.axis is None else (share.parts, weight.shape[0])
+    for part in range(count):
+        yield np.ascontiguousarray(np.atleast_2d(values)[:, part * size : (part + 1) * size])
+
+
 def _warn(weight: Weight, strange: int) -> None:
     if strange:
-        size = math.prod(weight.shape)
+        size = math.prod(weight.shape if weight.share is None else weight.share.shape)
         message = (
             f"weight {weight.name!r}: {strange} of {size} values are NaN or infinite, and so is what is computed from "
             f"them; is the file damaged, or the training run diverged?"
@@ -83,8 +103,9 @@ def _warn(weight: Weight, strange: int) -> None:
 def _values(weight: Weight) -> Array:
     """The weight as float32, or bfloat16 as its bits; checked against the shape that the graph was built with."""
     array = np.asarray(weight.read())
-    if array.shape != weight.shape:
-        raise CompileError(f"weight {weight.name!r}: read shape {array.shape}, the graph has {weight.shape}")
+    shape = weight.shape if weight.share is None else weight.share.shape
+    if array.shape != shape:
+        raise CompileError(f"weight {weight.name!r}: read shape {array.shape}, the graph has {shape}")
     if array.dtype.name == "bfloat16":
         return np.ascontiguousarray(array).view(np.uint16)
     if array.dtype.kind not in "fiu":

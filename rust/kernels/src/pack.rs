@@ -176,7 +176,8 @@ impl Loss {
         sum
     }
 
-    fn plus(self, other: &Loss) -> Loss {
+    /// Both together.
+    pub fn plus(self, other: &Loss) -> Loss {
         Loss { lost: self.lost + other.lost, total: self.total + other.total }
     }
 }

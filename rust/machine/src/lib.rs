@@ -13,6 +13,7 @@ pub mod tiers;
 pub mod timer;
 pub mod tokens;
 pub mod totals;
+pub mod weights;
 
 pub use contents::{Contents, Image};
 pub use error::MachineError;

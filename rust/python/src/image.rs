@@ -3,7 +3,8 @@
 use crate::errors;
 use numpy::{PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
-use rdu_kernels::{Element, Loss, Packed, Room, Rows, VECTOR_BYTES, pack, pack_into, tile_count};
+use rdu_kernels::{Element, Rows, VECTOR_BYTES};
+use rdu_machine::weights::{Cut, Place, Weight, put_tiles};
 use rdu_machine::{Contents, Image as Memory, MachineError};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -73,45 +74,28 @@ impl Image {
         contents.state.reserve(base, bytes).map_err(|error| errors::machine(py, error))
     }
 
-    /// Writes a weight `(outputs, inputs)` as the tiles that linear operators stream, and for whole numbers at `scales`
-    /// what they count. Returns how many values are not finite; and sums of squares, of what quantising took from the
-    /// weights and of the weights.
-    #[pyo3(signature = (base, weight, element_name, scales=None))]
+    /// Writes a weight `(outputs, inputs)` as the tiles that linear operators stream, and for whole numbers at `scales` what
+    /// they count. With several bases, each gets a part of the outputs (`axis` 0) or of the inputs (1). Returns how many
+    /// values are not finite; and sums of squares, of what quantising took from the weights and of the weights.
     fn put_tiles(
         &self,
         py: Python<'_>,
-        base: u64,
+        bases: Vec<u64>,
         weight: Values<'_>,
         element_name: &str,
-        scales: Option<u64>,
+        scales: Vec<u64>,
+        axis: usize,
     ) -> PyResult<(usize, f64, f64)> {
         let (rows, element) = (weight.rows()?, element(py, element_name)?);
-        let (outer, inner) = (weight.shape()[0], weight.shape()[1]);
+        let &[outer, inner] = weight.shape() else {
+            return Err(errors::graph(py, format!("a weight of shape {:?} has no tiles", weight.shape())));
+        };
+        let cut = if axis == 0 { Cut::Outputs } else { Cut::Inputs };
+        let places: Vec<Place> =
+            bases.iter().enumerate().map(|(at, &tiles)| Place { tiles, scales: scales.get(at).copied() }).collect();
         let done = py.detach(|| -> Result<_, MachineError> {
             let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
-            let bytes = tile_count(outer, element).saturating_mul(inner).saturating_mul(VECTOR_BYTES) as u64;
-            let room = contents.write(base, bytes)?;
-            let unaligned = |_| MachineError::Address { address: base, bytes };
-            let mut loss = Loss::default();
-            match element {
-                Element::Bf16 => {
-                    let tiles = bytemuck::try_cast_slice_mut(room).map_err(unaligned)?;
-                    pack_into(rows, outer, inner, Room::Bf16(tiles))?;
-                }
-                Element::F32 => {
-                    let tiles = bytemuck::try_cast_slice_mut(room).map_err(unaligned)?;
-                    pack_into(rows, outer, inner, Room::F32(tiles))?;
-                }
-                Element::Int8 => {
-                    if let Packed::Int8 { tiles, scales: own, loss: found } = pack(rows, outer, inner, element)? {
-                        room.copy_from_slice(bytemuck::cast_slice(&tiles));
-                        loss = found;
-                        if let Some(at) = scales {
-                            contents.put(at, &own, Element::F32)?;
-                        }
-                    }
-                }
-            }
+            let loss = put_tiles(&mut contents, Weight { rows, outer, inner }, element, cut, &places)?;
             Ok((rows.not_finite(), loss.lost, loss.total))
         });
         done.map_err(|error| errors::machine(py, error))

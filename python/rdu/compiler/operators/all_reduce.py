@@ -2,7 +2,8 @@
 
 ``exchange``: every socket sends each vector to all others, and adds what all of them sent. ``scatter``: vector i
 belongs to socket i modulo their number, which adds it up and sends the sum to all: fewer bytes, and twice on the way.
-``ring``: as ``scatter``, but from neighbour to neighbour.
+``ring``: as ``scatter``, but from neighbour to neighbour. Who adds adds in the tree of split sums, and in a ring as the
+vector comes along: from the socket after its owner's to its owner.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 from rdu.compiler.context import Lowering
 from rdu.compiler.formats import VECTOR_BYTES
 from rdu.compiler.netlist import Flow, Unit
-from rdu.errors import CompileError
 from rdu.graph import Operator
 
 
@@ -21,10 +21,10 @@ def lower(op: Operator, low: Lowering) -> None:
 
 
 def plan(op: Operator, low: Lowering) -> None:
-    """One socket alone has no values to add to."""
-    raise CompileError(
-        f"{op.name} adds over {low.sockets} sockets, which is timed and not computed; compile for sockets=1"
-    )
+    """One blocked step that adds the partial sums of all sockets, in the order of the units above."""
+    parts = [low.values(op.inputs[0], "f32") for _ in low.each_part(op.inputs[0])]
+    order = "ring" if low.machine.p2p.all_reduce == "ring" else "tree"
+    low.netlist.plan.append({"op": "sum", "inputs": parts, "order": order, "out": low.made(op.output, "f32")})
 
 
 def _exchange(op: Operator, low: Lowering, source: Flow) -> None:

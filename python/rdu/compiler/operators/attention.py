@@ -298,11 +298,15 @@ def plan(op: Operator, low: Lowering) -> None:
     layout = _layout(op, low, attend)
     layer = low.layer * layout.layer_bytes
 
+    # Sockets that repeat a key-value head see the rows that the first of them keeps.
+    bank = low.bank(op.inputs[1])
+    keeps = bank == low.bank(op.inputs[0])
+
     def address(name: str) -> Json:
-        return {"base": layer, "argument": low.own(f"{name[0]}.{cached}.{name[2:]}")}
+        return {"base": bank + layer, "argument": low.own(f"{name[0]}.{cached}.{name[2:]}")}
 
     made = {}
-    for which, x in zip("qkv", op.inputs, strict=True):
+    for which, x in zip("qkv" if keeps else "q", op.inputs, strict=False):
         x_at = low.values(x, "f32")
         made[which] = low.scratch(x.width, operand)
         table = _turn_rows(low, a) if low.rotated and which != "v" else None
@@ -317,7 +321,7 @@ def plan(op: Operator, low: Lowering) -> None:
                 "out": made[which],
             }
         )
-    for which in "kv":
+    for which in "kv" if keeps else "":
         to = {"cache": address(f"{which}.write"), "head_dim": a.head_dim, "span": low.span}
         net.plan.append({"op": "append", "x": made[which], **to})
     # Rows leave mix rounded, as its stream is, even where the tensor then goes on in fp32.

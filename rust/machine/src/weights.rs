@@ -1,0 +1,153 @@
+//! Weights of linear operators into memory as the tiles that they stream, whole or cut for several sockets.
+
+use crate::contents::Contents;
+use crate::error::MachineError;
+use rdu_kernels::{Element, Loss, Packed, Room, Rows, VECTOR_BYTES, pack, pack_into, tile_count};
+use std::ops::Range;
+
+/// What several sockets share out: the outputs of a weight, or the dimension that it sums over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    Outputs,
+    Inputs,
+}
+
+/// A row-major weight `[outer][inner]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Weight<'a> {
+    pub rows: Rows<'a>,
+    pub outer: usize,
+    pub inner: usize,
+}
+
+/// Where a part of a weight begins; for whole numbers also where the scales of its outputs do.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub tiles: u64,
+    pub scales: Option<u64>,
+}
+
+/// Cuts a weight into parts of one size, one for each place, and writes them there; what is missing from the last stays
+/// as it is in memory. Whole numbers and their scales are those of the whole weight, however it is cut.
+///
+/// Returns what quantising took. Errors: as `pack`; places outside of memory.
+pub fn put_tiles(
+    contents: &mut Contents,
+    weight: Weight,
+    element: Element,
+    cut: Cut,
+    places: &[Place],
+) -> Result<Loss, MachineError> {
+    match (cut, element) {
+        (Cut::Outputs, _) => outputs(contents, weight, element, places),
+        (Cut::Inputs, Element::Int8) => whole_inputs(contents, weight, places),
+        (Cut::Inputs, _) => inputs(contents, weight, element, places),
+    }
+}
+
+/// Rows are quantised one by one, so that a part's are what they are in the whole.
+fn outputs(contents: &mut Contents, weight: Weight, element: Element, places: &[Place]) -> Result<Loss, MachineError> {
+    let Weight { rows, outer, inner } = weight;
+    let mut loss = Loss::default();
+    for (mine, &place) in parts(outer, places.len()).zip(places) {
+        if !mine.is_empty() {
+            let rows = slice(rows, mine.start * inner..mine.end * inner);
+            loss = loss.plus(&part(contents, Weight { rows, outer: mine.len(), inner }, element, place)?);
+        }
+    }
+    Ok(loss)
+}
+
+fn inputs(contents: &mut Contents, weight: Weight, element: Element, places: &[Place]) -> Result<Loss, MachineError> {
+    let Weight { rows, outer, inner } = weight;
+    let size = inner.div_ceil(places.len().max(1));
+    for (mine, &place) in parts(inner, places.len()).zip(places) {
+        match rows {
+            Rows::Bf16(data) => {
+                let data = columns(data, inner, mine, size);
+                part(contents, Weight { rows: Rows::Bf16(&data), outer, inner: size }, element, place)?;
+            }
+            Rows::F32(data) => {
+                let data = columns(data, inner, mine, size);
+                part(contents, Weight { rows: Rows::F32(&data), outer, inner: size }, element, place)?;
+            }
+        }
+    }
+    Ok(Loss::default())
+}
+
+/// A part of whole rows' whole numbers: of each tile a stretch of its vectors, with the scales of whole rows.
+fn whole_inputs(contents: &mut Contents, weight: Weight, places: &[Place]) -> Result<Loss, MachineError> {
+    let Weight { rows, outer, inner } = weight;
+    let Packed::Int8 { tiles, scales, loss } = pack(rows, outer, inner, Element::Int8)? else {
+        return Ok(Loss::default());
+    };
+    let tiles: &[u8] = bytemuck::cast_slice(&tiles);
+    let size = inner.div_ceil(places.len().max(1));
+    for (mine, place) in parts(inner, places.len()).zip(places) {
+        let room = contents.write(place.tiles, tiled_bytes(outer, size, Element::Int8))?;
+        let (from, to) = (inner * VECTOR_BYTES, size * VECTOR_BYTES);
+        let mine = mine.start * VECTOR_BYTES..mine.end * VECTOR_BYTES;
+        for (tile, room) in tiles.chunks_exact(from).zip(room.chunks_exact_mut(to)) {
+            room[..mine.len()].copy_from_slice(&tile[mine.clone()]);
+        }
+        if let Some(at) = place.scales {
+            contents.put(at, &scales, Element::F32)?;
+        }
+    }
+    Ok(loss)
+}
+
+/// Packs a part to where it is to lie.
+fn part(contents: &mut Contents, weight: Weight, element: Element, place: Place) -> Result<Loss, MachineError> {
+    let Weight { rows, outer, inner } = weight;
+    let bytes = tiled_bytes(outer, inner, element);
+    let room = contents.write(place.tiles, bytes)?;
+    let unaligned = |_| MachineError::Address { address: place.tiles, bytes };
+    match element {
+        Element::Bf16 => {
+            let tiles = bytemuck::try_cast_slice_mut(room).map_err(unaligned)?;
+            pack_into(rows, outer, inner, Room::Bf16(tiles))?;
+        }
+        Element::F32 => {
+            let tiles = bytemuck::try_cast_slice_mut(room).map_err(unaligned)?;
+            pack_into(rows, outer, inner, Room::F32(tiles))?;
+        }
+        Element::Int8 => {
+            if let Packed::Int8 { tiles, scales, loss } = pack(rows, outer, inner, element)? {
+                room.copy_from_slice(bytemuck::cast_slice(&tiles));
+                if let Some(at) = place.scales {
+                    contents.put(at, &scales, Element::F32)?;
+                }
+                return Ok(loss);
+            }
+        }
+    }
+    Ok(Loss::default())
+}
+
+fn tiled_bytes(outer: usize, inner: usize, element: Element) -> u64 {
+    tile_count(outer, element).saturating_mul(inner).saturating_mul(VECTOR_BYTES) as u64
+}
+
+/// `whole` in `count` stretches of one size; the last ones may be shorter, or empty.
+fn parts(whole: usize, count: usize) -> impl Iterator<Item = Range<usize>> {
+    let size = whole.div_ceil(count.max(1));
+    (0..count).map(move |at| at.saturating_mul(size).min(whole)..(at + 1).saturating_mul(size).min(whole))
+}
+
+fn slice(rows: Rows, range: Range<usize>) -> Rows {
+    match rows {
+        Rows::Bf16(data) => Rows::Bf16(&data[range]),
+        Rows::F32(data) => Rows::F32(&data[range]),
+    }
+}
+
+/// Some columns of a row-major matrix, each row filled up with zeros to `size`.
+fn columns<T: Copy + Default>(data: &[T], inner: usize, mine: Range<usize>, size: usize) -> Vec<T> {
+    let mut found = vec![T::default(); data.len() / inner.max(1) * size];
+    for (row, out) in data.chunks_exact(inner.max(1)).zip(found.chunks_exact_mut(size.max(1))) {
+        out[..mine.len()].copy_from_slice(&row[mine.clone()]);
+    }
+    found
+}
