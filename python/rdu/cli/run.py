@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @options.dtype
 @click.option("--machine", "machine_name", default="sn40l", show_default=True, help="Name or TOML file.")
 @options.settings
+@options.sockets
 @click.option(
     "--fusion", type=click.Choice(["layer", "op"]), default="layer", show_default=True, help="Operators a call."
 )
@@ -66,6 +67,7 @@ def command(
     dtype: str,
     machine_name: str,
     settings: tuple[str, ...],
+    sockets: int | None,
     fusion: str,
     mode: str,
     context: int | None,
@@ -96,7 +98,15 @@ def command(
         shown.show(f"reading {model}")
         checkpoint = load(model, cache_dir=cache_dir)
         given = ids if prompt is None else request(checkpoint, prompt, system, raw)
-        decoder = compile(checkpoint, machine, fusion=fusion, dtype=dtype, context=context, progress=shown.show)
+        decoder = compile(
+            checkpoint,
+            machine,
+            sockets=sockets,
+            fusion=fusion,
+            dtype=dtype,
+            context=context,
+            progress=shown.show,
+        )
         loaded = time.perf_counter()
         out = Output(shown, quiet=as_json or prompt is None)
         shown.show("decoding" if out.quiet else "reading the prompt")

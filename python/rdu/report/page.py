@@ -49,9 +49,9 @@ def _table(title: str, *columns: str) -> Table:
 
 def _clocks(report: Report) -> RenderableType:
     c, program = report.clocks, report.run.program
-    table = _table(
-        f"{report.machine.name}, {program.dtype}, fusion {program.fusion!r}", "", "machine time", "host time"
-    )
+    sockets = f" x {report.machine.sockets} sockets (figures of one)" if report.machine.sockets > 1 else ""
+    title = f"{report.machine.name}{sockets}, {program.dtype}, fusion {program.fusion!r}"
+    table = _table(title, "", "machine time", "host time")
     rate, none = "tokens/s", "–"
     rows = (
         ("whole run", seconds(c.machine_elapsed_s), seconds(c.host_elapsed_s)),

@@ -139,6 +139,7 @@ class Report:
         clock = self.clocks
         return {
             "name": self.machine.name,
+            "sockets": self.machine.sockets,
             "dtype": self.run.program.dtype,
             "fusion": self.run.program.fusion,
             "clock_hz": self.peaks.clock_hz,
