@@ -5,8 +5,8 @@ use crate::dram::banks::{CLOSED, MOST_BANKS};
 
 /// No slot.
 const NONE: u16 = u16::MAX;
-/// Slots of a queue, at most.
-pub const MOST_SLOTS: usize = 1024;
+/// Slots of a queue, at most: a full line of every bank.
+pub const MOST_SLOTS: usize = 1 << 14;
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
@@ -93,6 +93,12 @@ impl Queue {
         self.hits | self.others
     }
 
+    /// Banks with hits, with others, and with others that may close the row.
+    #[inline]
+    pub fn sets(&self) -> (u64, u64, u64) {
+        (self.hits, self.others, self.closers)
+    }
+
     #[inline]
     pub fn len(&self) -> usize {
         self.slots.len() - self.free.len()
@@ -134,17 +140,27 @@ impl Queue {
         }
     }
 
+    fn list(&self, mut at: u16) -> impl Iterator<Item = &Slot> {
+        std::iter::from_fn(move || {
+            let slot = self.slots.get(at as usize)?;
+            at = slot.next;
+            Some(slot)
+        })
+    }
+
     /// The hits of a bank, then the others.
     fn entries(&self, bank: usize) -> impl Iterator<Item = &Slot> {
         let bank = bank % MOST_BANKS;
-        let list = |mut at: u16| {
-            std::iter::from_fn(move || {
-                let slot = self.slots.get(at as usize)?;
-                at = slot.next;
-                Some(slot)
-            })
-        };
-        list(self.hit_lists[bank].head).chain(list(self.other_lists[bank].head))
+        self.list(self.hit_lists[bank].head).chain(self.list(self.other_lists[bank].head))
+    }
+
+    /// The requests of some banks with when they came, the oldest first.
+    pub fn by_age(&self, banks: u64) -> Vec<(u64, &Burst)> {
+        let waiting = self.waiting() & banks;
+        let banks = (0..MOST_BANKS).filter(|bank| waiting >> bank & 1 == 1);
+        let mut slots: Vec<&Slot> = banks.flat_map(|bank| self.entries(bank)).collect();
+        slots.sort_unstable_by_key(|slot| slot.order);
+        slots.into_iter().map(|slot| (slot.arrival, &slot.burst)).collect()
     }
 
     /// Adds a request that came at `arrival`, the bank's open row being `row`. The queue must not be full.
@@ -199,6 +215,23 @@ impl Queue {
         burst
     }
 
+    /// Takes a hit of a bank that comes after so many others.
+    pub fn take_later_hit(&mut self, bank: usize, place: usize) -> Option<Burst> {
+        let list = &self.hit_lists[bank % MOST_BANKS];
+        let mut before = list.head;
+        for _ in 1..place {
+            before = self.slot(before).next;
+        }
+        let at = self.slot(before).next;
+        let Slot { burst, next, .. } = *self.slots.get(at as usize)?;
+        self.link(before, next);
+        if next == NONE {
+            self.hit_lists[bank % MOST_BANKS].tail = before;
+        }
+        self.free.push(at);
+        Some(burst)
+    }
+
     /// Takes the oldest request of a closed bank, which must have one, and its tick of acceptance.
     #[inline(always)]
     pub fn take_other(&mut self, bank: usize) -> (Burst, u64) {
@@ -208,6 +241,24 @@ impl Queue {
         self.free.push(at);
         self.set_others(bank, List { head: next, ..self.other_lists[bank] });
         (burst, arrival)
+    }
+
+    /// The oldest request of a bank, and when it came.
+    #[inline]
+    pub fn oldest(&self, bank: usize) -> Option<(u64, &Burst)> {
+        let bank = bank % MOST_BANKS;
+        let hit = self.slots.get(self.hit_lists[bank].head as usize);
+        let other = self.slots.get(self.other_lists[bank].head as usize);
+        let slot = match (hit, other) {
+            (Some(hit), Some(other)) if other.order < hit.order => other,
+            (hit, other) => hit.or(other)?,
+        };
+        Some((slot.arrival, &slot.burst))
+    }
+
+    /// The hits of a bank, the oldest first, and when they came.
+    pub fn hits_of(&self, bank: usize) -> impl Iterator<Item = (u64, &Burst)> {
+        self.list(self.hit_lists[bank % MOST_BANKS].head).map(|slot| (slot.arrival, &slot.burst))
     }
 
     /// When the oldest miss of a bank came, if there is one.
@@ -244,35 +295,34 @@ impl Queue {
         self.link(at, NONE);
     }
 
-    /// A bank that was closed has opened `row`.
+    /// A bank that was closed has opened `row`: its hits part from the others.
     #[inline]
     pub fn opened(&mut self, bank: usize, row: u32) {
         let bank = bank % MOST_BANKS;
         if self.others >> bank & 1 == 0 {
             return;
         }
-        let mut at = self.other_lists[bank].head;
+        let (mut head, mut before, mut at) = (self.other_lists[bank].head, NONE, self.other_lists[bank].head);
+        let mut hits = List { head: NONE, tail: NONE };
         while let Some(slot) = self.slots.get(at as usize) {
-            if slot.burst.row == row {
-                self.part(bank, row);
-                break;
+            let (hit, next) = (slot.burst.row == row, slot.next);
+            if hit {
+                if before == NONE {
+                    head = next;
+                } else {
+                    self.link(before, next);
+                }
+                self.append(&mut hits, at);
+            } else {
+                before = at;
             }
-            at = slot.next;
-        }
-        self.update_closer(bank);
-    }
-
-    /// Parts the hits of a bank that has just opened `row` from the others.
-    fn part(&mut self, bank: usize, row: u32) {
-        let (mut hits, mut others) = (List { head: NONE, tail: NONE }, List { head: NONE, tail: NONE });
-        let mut at = self.other_lists[bank].head;
-        while at != NONE {
-            let Slot { burst, next, .. } = *self.slot(at);
-            self.append(if burst.row == row { &mut hits } else { &mut others }, at);
             at = next;
         }
-        self.set_hits(bank, hits);
-        self.set_others(bank, others);
+        if hits.head != NONE {
+            self.set_hits(bank, hits);
+            self.set_others(bank, List { head, tail: before });
+        }
+        self.update_closer(bank);
     }
 
     /// A bank has been closed.

@@ -1,80 +1,80 @@
 //! From the front queues to those of the banks, one request a tick.
 
-use super::{BankQueues, Entry, QUIET_TICKS};
+use super::{BankQueues, QUIET_TICKS};
+use crate::dram::banks::MOST_BANKS;
 use crate::dram::command::Kind;
 
 impl BankQueues {
     /// Moves one request from the front to its bank's queue.
+    #[inline(always)]
     pub(super) fn move_one(&mut self) {
         if self.draining == 0 && self.drains(self.clock) {
             self.draining = self.front[1].len();
         }
         let mut kind = Kind::of(self.draining > 0);
-        let Some(mut place) = self.fits[kind as usize] else { return };
+        let Some(mut bank) = self.first_that_fits(kind) else { return };
         if kind == Kind::Write {
-            let burst = &self.front[1][place];
-            if self.holds(Kind::Read, burst.bank as usize, burst.address) {
+            let waits =
+                self.front[1].oldest(bank).is_some_and(|(_, write)| self.holds(Kind::Read, bank, write.address));
+            if waits {
                 // The read of the old value goes first.
                 self.draining = 0;
                 kind = Kind::Read;
-                let Some(read) = self.fits[kind as usize] else { return };
-                place = read;
+                let Some(read) = self.first_that_fits(kind) else { return };
+                bank = read;
             } else {
                 self.draining -= 1;
             }
         }
-        let burst = self.front[kind as usize].remove(place);
-        let bank = burst.bank as usize;
-        self.lines[bank].push_back(Entry { kind, burst });
-        self.waiting |= 1 << bank;
-        self.bank_next[bank] = 0;
-        self.planned &= !(1 << bank);
-        self.command_next = 0;
-        if self.lines[bank].len() >= self.line_room {
-            self.full |= 1 << bank;
-            let other = 1 - kind as usize;
-            self.fits[other] = self.fits[other].and_then(|place| self.first_that_fits(other, place));
+        let (burst, _) = self.front[kind as usize].take_other(bank);
+        let before = self.lines[kind as usize].sets();
+        self.lines[kind as usize].push(burst, self.clock, self.device.banks.row[bank % MOST_BANKS]);
+        // One more read behind others changes nothing; a write may be the first that waits for no read.
+        if kind == Kind::Write || self.lines[kind as usize].sets() != before {
+            self.command_next = self.command_next.min(self.bank_from(bank).max(self.clock + 1));
         }
-        self.fits[kind as usize] = self.first_that_fits(kind as usize, place);
-    }
-
-    /// A bank's queue has room again.
-    pub(super) fn make_room(&mut self, bank: usize) {
-        self.full &= !(1 << bank);
-        for (front, fits) in self.front.iter().zip(&mut self.fits) {
-            let mut before = front.iter().take(fits.unwrap_or(front.len()));
-            *fits = before.position(|burst| burst.bank as usize == bank).or(*fits);
-        }
+        let length = &mut self.lengths[bank % MOST_BANKS];
+        *length += 1;
+        self.full |= u64::from(usize::from(*length) >= self.line_room) << bank;
     }
 
     /// Whether writes begin to move at `tick` if they do not yet.
+    #[inline(always)]
     fn drains(&self, tick: u64) -> bool {
-        let writes = self.front[1].len();
-        writes >= self.front_room[1]
-            || (writes > self.idle_writes && self.waiting == 0)
-            || (self.is_quiet() && tick >= self.busy + QUIET_TICKS)
+        let writes = &self.front[1];
+        !writes.is_empty()
+            && (writes.is_full()
+                || (writes.len() > self.idle_writes && self.waiting() == 0)
+                || (self.is_quiet() && tick >= self.busy + QUIET_TICKS))
     }
 
     /// Whether only a few writes are left.
+    #[inline(always)]
     pub(super) fn is_quiet(&self) -> bool {
-        self.waiting == 0 && self.front[0].is_empty() && !self.front[1].is_empty()
+        self.waiting() == 0 && self.front[0].is_empty() && !self.front[1].is_empty()
     }
 
-    /// The oldest in front, from a place on, whose bank's queue has room.
-    fn first_that_fits(&self, kind: usize, from: usize) -> Option<usize> {
-        let mut rest = self.front[kind].iter().enumerate().skip(from);
-        rest.find(|(_, burst)| self.full >> burst.bank & 1 == 0).map(|(place, _)| place)
+    /// The bank of the oldest in front whose bank's queue has room.
+    #[inline(always)]
+    fn first_that_fits(&self, kind: Kind) -> Option<usize> {
+        let front = &self.front[kind as usize];
+        let (mut fits, mut least) = (front.others & !self.full, u64::MAX);
+        while fits != 0 {
+            least = least.min(front.other_rank[fits.trailing_zeros() as usize]);
+            fits &= fits - 1;
+        }
+        (least != u64::MAX).then_some(least as usize % MOST_BANKS)
     }
 
     /// Whether `move_one` would do anything at `tick`.
+    #[inline(always)]
     pub(super) fn could_move(&self, tick: u64) -> bool {
         let drains = self.draining > 0 || self.drains(tick);
-        self.fits[usize::from(drains)].is_some()
+        self.front[usize::from(drains)].others & !self.full != 0
     }
 
     /// Whether a request of this kind and address waits, in front or at its bank.
     pub(super) fn holds(&self, kind: Kind, bank: usize, address: u64) -> bool {
-        self.front[kind as usize].iter().any(|burst| burst.address == address && burst.bank as usize == bank)
-            || self.lines[bank].iter().any(|entry| entry.kind == kind && entry.burst.address == address)
+        [&self.front, &self.lines].iter().any(|queues| queues[kind as usize].holds(bank, address))
     }
 }

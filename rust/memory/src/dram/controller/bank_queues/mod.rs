@@ -7,51 +7,43 @@ mod wish;
 
 use super::burst::{Burst, Origin};
 use super::issue::Device;
+use super::queue::Queue;
 use super::{Offer, Schedule};
-use crate::dram::banks::MOST_BANKS;
+use crate::dram::ahead::Ahead;
+use crate::dram::banks::{CLOSED, MOST_BANKS};
 use crate::dram::command::Kind;
 use crate::dram::config::{Config, Page};
 use crate::dram::map::AddressMap;
 use crate::dram::refresh::{Order, Refresher};
 use crate::dram::statistics::Opening;
 use std::collections::VecDeque;
-use wish::{Plan, Wish};
+use wish::Wish;
 
 const NEVER: u64 = u64::MAX;
 /// Writes too few to move by themselves do so after this many ticks in which nothing came or went.
 const QUIET_TICKS: u64 = 256;
 
-/// A request in a bank's queue.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    kind: Kind,
-    burst: Burst,
-}
-
 /// The state of one channel's controller.
 #[derive(Clone, Debug)]
 pub struct BankQueues {
     device: Device,
-    /// Reads and writes in front, oldest first.
-    front: [Vec<Burst>; 2],
-    front_room: [usize; 2],
-    /// Of each kind, the place of the oldest in front whose bank's queue has room.
-    fits: [Option<usize>; 2],
+    /// Reads and writes in front; none of them counts as a hit.
+    front: [Queue; 2],
     /// Writes still to move before reads may.
     draining: usize,
-    lines: Vec<VecDeque<Entry>>,
+    /// The queues of all banks, reads and writes, each with the tick at which it moved: no two moved at once.
+    lines: [Queue; 2],
+    /// Entries in the queue of each bank, both kinds; banks without room.
+    lengths: [u16; MOST_BANKS],
     line_room: usize,
-    /// Banks with entries, and banks without room.
-    waiting: u64,
     full: u64,
-    /// Accesses to the open row, and when it was opened.
+    /// Accesses to the open row, banks with enough of them, and when the row was opened.
     accesses: [u32; MOST_BANKS],
+    capped: u64,
     opened: [u64; MOST_BANKS],
-    /// No wish of the bank comes true earlier; 0 when something changed.
-    bank_next: [u64; MOST_BANKS],
-    /// Of banks in the set, what their queues come to.
-    plans: [Plan; MOST_BANKS],
-    planned: u64,
+    /// From when columns of the open row may be read or written, as far as the bank goes, and those that wait for that.
+    column_from: [u64; MOST_BANKS],
+    columns_ahead: Ahead,
     turn: usize,
     orders: VecDeque<Order>,
     owed_since: u64,
@@ -68,11 +60,14 @@ pub struct BankQueues {
     busy: u64,
     /// Nothing can be sent earlier.
     command_next: u64,
+    /// The next tick at which any of this, or the calendar, has something to do.
+    due: u64,
+    refresh_next: u64,
 }
 
 impl BankQueues {
     fn is_access(wish: Wish) -> bool {
-        matches!(wish, Wish::Access(_))
+        matches!(wish, Wish::Access(..))
     }
 
     /// Sends the next command in turn, if it is not of the sort `unlike`; one that is only loses its turn. Returns
@@ -81,43 +76,104 @@ impl BankQueues {
         let (bank, wish) = self.choose(tick)?;
         let access = Self::is_access(wish);
         if unlike == Some(access) {
+            self.command_next = tick + 1;
             return None;
         }
         self.send(tick, bank, wish);
         Some(access)
     }
 
+    /// Banks with entries.
+    #[inline]
+    fn waiting(&self) -> u64 {
+        self.lines[0].waiting() | self.lines[1].waiting()
+    }
+
+    /// The oldest entry of a bank.
+    #[inline]
+    fn oldest(&self, bank: usize) -> Option<&Burst> {
+        let [reads, writes] = &self.lines;
+        let read = reads.oldest(bank);
+        if writes.waiting() >> bank & 1 == 0 {
+            return read.map(|(_, burst)| burst);
+        }
+        let oldest = match (read, writes.oldest(bank)) {
+            (Some(read), Some(write)) if write.0 < read.0 => write,
+            (read, write) => read.or(write)?,
+        };
+        Some(oldest.1)
+    }
+
+    #[inline]
     fn send(&mut self, tick: u64, bank: usize, wish: Wish) {
+        let at = bank % MOST_BANKS;
         match wish {
             Wish::Open => {
-                let Some(entry) = self.lines[bank].front() else { return };
-                self.device.activate(tick, bank, entry.burst.row);
-                self.opened[bank] = tick;
-                self.accesses[bank] = 0;
+                let Some(row) = self.oldest(bank).map(|burst| burst.row) else { return };
+                self.device.activate(tick, bank, row);
+                for line in self.lines.iter_mut().filter(|line| line.others >> bank & 1 == 1) {
+                    line.opened(bank, row);
+                }
+                self.opened[at] = tick;
+                let [read, write] = self.device.banks.column_ok[at];
+                self.column_from[at] = read.min(write);
+                self.columns_ahead.add(bank, self.column_from[at]);
             }
             Wish::Close => {
                 self.device.precharge(tick, bank);
-                self.accesses[bank] = 0;
+                self.closed(bank);
             }
-            Wish::Access(place) => {
-                let Some(Entry { kind, burst }) = self.lines[bank].remove(place) else { return };
-                if self.lines[bank].is_empty() {
-                    self.waiting &= !(1 << bank);
-                }
-                if self.full >> bank & 1 == 1 {
-                    self.make_room(bank);
-                }
-                let first = self.accesses[bank] == 0;
-                let opening = if first { Opening::At(self.opened[bank]) } else { Opening::Hit };
-                let more = self.lines[bank].iter().any(|entry| entry.burst.row == burst.row);
+            Wish::Access(kind, place) => {
+                let line = &mut self.lines[kind as usize];
+                let burst = if place == 0 { Some(line.take_hit(bank)) } else { line.take_later_hit(bank, place) };
+                let Some(burst) = burst else { return };
+                self.lengths[at] -= 1;
+                self.full &= !(1 << bank);
+                let first = self.accesses[at] == 0;
+                let opening = if first { Opening::At(self.opened[at]) } else { Opening::Hit };
+                let more = (self.lines[0].hits | self.lines[1].hits) >> bank & 1 == 1;
                 let close = self.close_page && !more;
                 self.device.column(tick, kind, &burst, opening, !first, close);
-                self.accesses[bank] = if close { 0 } else { self.accesses[bank] + 1 };
+                self.accesses[at] += 1;
+                self.capped |= u64::from(self.accesses[at] >= self.cap) << bank;
+                if close {
+                    self.closed(bank);
+                }
             }
         }
-        self.bank_next[bank] = 0;
-        self.planned &= !(1 << bank);
         self.busy = tick;
+        self.command_next = self.command_next.min(self.bank_from(bank).max(tick + 1));
+    }
+
+    /// A bank has been closed.
+    #[inline]
+    fn closed(&mut self, bank: usize) {
+        self.lines.iter_mut().for_each(|line| line.closed(bank));
+        self.accesses[bank % MOST_BANKS] = 0;
+        self.capped &= !(1 << bank);
+    }
+
+    /// Asks the calendar.
+    #[cold]
+    fn owe(&mut self, tick: u64) {
+        if tick >= self.device.refresher.next() {
+            if self.orders.is_empty() {
+                self.owed_since = tick;
+            }
+            self.device.refresher.tick(tick, &mut self.orders);
+            self.command_next = 0;
+        }
+        self.refresh_next = self.device.refresher.next();
+    }
+
+    #[inline]
+    fn next_due(&self) -> u64 {
+        let after = self.clock + 1;
+        if self.could_move(after) {
+            return after;
+        }
+        let drain = if self.draining == 0 && self.is_quiet() { self.busy + QUIET_TICKS } else { NEVER };
+        drain.min(self.command_next).min(self.refresh_next).max(after)
     }
 
     /// A step towards the refresh at the head: closes a bank, or refreshes. True if a command went out.
@@ -137,9 +193,7 @@ impl BankQueues {
             let from = banks.precharge_from(bank).max(banks.row_bus);
             if from <= tick {
                 self.device.precharge(tick, bank);
-                self.accesses[bank] = 0;
-                self.bank_next[bank] = 0;
-                self.planned &= !(1 << bank);
+                self.closed(bank);
                 return true;
             }
             next = next.min(from);
@@ -165,7 +219,7 @@ impl BankQueues {
 
 impl Schedule for BankQueues {
     const LAG: u64 = 0;
-    const RESUMES: bool = false;
+    const RESUMES: bool = true;
 
     fn new(config: &Config, map: &AddressMap, channel: u32) -> Self {
         let c = &config.controller;
@@ -173,19 +227,17 @@ impl Schedule for BankQueues {
         let banks = device.banks.layout.banks;
         let room = c.bank_queue as usize;
         BankQueues {
-            front: [Vec::with_capacity(c.read_queue as usize), Vec::with_capacity(c.write_queue as usize)],
-            front_room: [c.read_queue as usize, c.write_queue as usize],
-            fits: [None; 2],
+            front: [c.read_queue, c.write_queue].map(|room| Queue::new(room as usize, false)),
             draining: 0,
-            lines: vec![VecDeque::with_capacity(room); banks],
+            lines: [Queue::new(banks * room, true), Queue::new(banks * room, true)],
+            lengths: [0; MOST_BANKS],
             line_room: room,
-            waiting: 0,
             full: 0,
             accesses: [0; MOST_BANKS],
+            capped: 0,
             opened: [0; MOST_BANKS],
-            bank_next: [0; MOST_BANKS],
-            plans: [Plan::default(); MOST_BANKS],
-            planned: 0,
+            column_from: [0; MOST_BANKS],
+            columns_ahead: Ahead::default(),
             turn: 0,
             orders: VecDeque::new(),
             owed_since: 0,
@@ -198,68 +250,62 @@ impl Schedule for BankQueues {
             clock: 0,
             busy: 0,
             command_next: NEVER,
+            due: 1,
+            refresh_next: 0,
             device,
         }
     }
 
+    #[inline(always)]
     fn offer(&mut self, tick: u64, kind: Kind, burst: Burst) -> Offer {
         if !self.has_room(kind) {
             return Offer::Full;
         }
         let bank = burst.bank as usize;
-        if self.holds(Kind::Write, bank, burst.address) {
+        let writes = self.front[1].waiting() | self.lines[1].waiting();
+        if writes >> bank & 1 == 1 && self.holds(Kind::Write, bank, burst.address) {
             self.device.merge(tick + 1, kind, &burst);
             return Offer::Merged(tick + 1);
         }
-        let front = &mut self.front[kind as usize];
-        if self.full >> bank & 1 == 0 && self.fits[kind as usize].is_none() {
-            self.fits[kind as usize] = Some(front.len());
-        }
-        front.push(burst);
+        self.front[kind as usize].push(burst, tick, CLOSED);
         self.busy = tick;
+        // What finds its bank full waits for a command; writes may begin to move.
+        if kind == Kind::Write || self.full >> bank & 1 == 0 {
+            self.due = self.due.min(tick);
+        }
         self.device.statistics.arrived(tick, self.device.banks.layout.of(bank).pseudo_channel());
         Offer::Taken
     }
 
+    #[inline]
     fn has_room(&self, kind: Kind) -> bool {
-        self.front[kind as usize].len() < self.front_room[kind as usize]
+        !self.front[kind as usize].is_full()
     }
 
+    #[inline]
     fn tick(&mut self, tick: u64) {
         self.clock = tick;
-        if tick >= self.device.refresher.next() {
-            if self.orders.is_empty() {
-                self.owed_since = tick;
-            }
-            self.device.refresher.tick(tick, &mut self.orders);
-            self.command_next = 0;
+        if tick >= self.refresh_next {
+            self.owe(tick);
         }
         if tick >= self.command_next {
             self.command_next = NEVER;
-            let first = if self.try_order(tick) { Some(false) } else { self.send_next(tick, None) };
-            if let Some(first) = first {
-                if self.dual {
-                    self.send_next(tick, Some(first));
-                }
+            let ordered = !self.orders.is_empty() && self.try_order(tick);
+            if ordered {
                 self.command_next = tick + 1;
-            } else {
-                let mut set = self.waiting & !self.barred;
-                while set != 0 {
-                    self.command_next = self.command_next.min(self.bank_next[set.trailing_zeros() as usize]);
-                    set &= set - 1;
-                }
+            }
+            let first = if ordered { Some(false) } else { self.send_next(tick, None) };
+            if self.dual && first.is_some() {
+                self.send_next(tick, first);
             }
         }
         self.move_one();
+        self.due = self.next_due();
     }
 
+    #[inline]
     fn next(&self) -> u64 {
-        let after = self.clock + 1;
-        if self.could_move(after) {
-            return after;
-        }
-        let drain = if self.draining == 0 && self.is_quiet() { self.busy + QUIET_TICKS } else { NEVER };
-        drain.min(self.command_next).min(self.device.refresher.next()).max(after)
+        self.due
     }
 
     fn device(&self) -> &Device {
@@ -275,13 +321,19 @@ impl Schedule for BankQueues {
         self.device.encode(origin, out);
         for front in &self.front {
             out.push(front.len() as u64);
-            front.iter().for_each(|burst| burst.encode(origin, out));
+            front.by_age(NEVER).into_iter().for_each(|(_, burst)| burst.encode(origin, out));
         }
-        for (bank, line) in self.lines.iter().enumerate() {
-            out.extend([line.len() as u64, u64::from(self.accesses[bank].min(self.cap))]);
-            for entry in line {
-                out.push(entry.kind as u64);
-                entry.burst.encode(origin, out);
+        for bank in 0..self.device.banks.layout.banks {
+            out.extend([u64::from(self.lengths[bank]), u64::from(self.accesses[bank].min(self.cap))]);
+            let [reads, writes] = [0, 1].map(|kind: usize| {
+                let aged = self.lines[kind].by_age(1 << bank).into_iter();
+                aged.map(move |(came, burst)| (came, kind as u64, burst))
+            });
+            let mut entries: Vec<_> = reads.chain(writes).collect();
+            entries.sort_unstable_by_key(|&(came, ..)| came);
+            for (_, kind, burst) in entries {
+                out.push(kind);
+                burst.encode(origin, out);
             }
             let open = self.device.banks.open >> bank & 1 == 1;
             out.push(if open && self.accesses[bank] == 0 { now - self.opened[bank] } else { 0 });
@@ -294,19 +346,20 @@ impl Schedule for BankQueues {
 
     fn shift(&mut self, by: &Origin) {
         self.device.shift(by);
-        self.front.iter_mut().flatten().for_each(|burst| burst.shift(by));
-        self.lines.iter_mut().flatten().for_each(|entry| entry.burst.shift(by));
-        self.opened.iter_mut().for_each(|opened| *opened += by.tick);
+        self.front.iter_mut().chain(&mut self.lines).for_each(|queue| queue.shift(by));
+        self.opened.iter_mut().chain(&mut self.column_from).for_each(|tick| *tick += by.tick);
+        self.columns_ahead.shift(by.tick);
         self.owed_since += by.tick;
         self.clock += by.tick;
         self.busy += by.tick;
-        // Looked at anew rather than moved: lower bounds may be low.
-        self.bank_next = [0; MOST_BANKS];
-        self.planned = 0;
-        self.command_next = 0;
+        for time in [&mut self.command_next, &mut self.due, &mut self.refresh_next] {
+            *time = time.saturating_add(by.tick);
+        }
     }
 
     fn keep_calendar(&mut self, calendar: Refresher) {
+        self.refresh_next = calendar.next();
         self.device.refresher = calendar;
+        self.due = self.due.min(self.refresh_next);
     }
 }
