@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -11,10 +15,11 @@ import pytest
 import rdu
 from decoder_oracle import Cuts, Oracle
 from decoders import TINY, assert_same_bits, decoder
+from rdu.cli import main
 from rdu.errors import CompileError, RequestError
 from rdu.graph import Graph
 from rdu.machine import machine
-from rdu.models import load
+from rdu.models import Checkpoint, load
 from rdu.models.generate import Decoder
 from rdu.run import Session
 
@@ -196,3 +201,52 @@ def test_heads_that_do_not_divide(name: str, sockets: int, message: str) -> None
 def test_tokens_carry_values_on_one_socket_alone() -> None:
     with pytest.raises(RequestError, match="mode 'step' carries values on the tokens of one socket, not of 2"):
         Session(compiled(NAMED["s01_mha"], 2, "fp32").program, "step")
+
+
+def test_the_command_line_takes_sockets(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = NAMED["s02_gqa"]
+    said = {}
+    for sockets in (1, 2):
+        asked = ["--sockets", str(sockets), "--machine", "tiny", "--tokens", "3,9,27", "-n", "3", "--ignore-eos"]
+        assert main(["run", str(folder), *asked, "--json"]) == 0
+        said[sockets] = json.loads(capsys.readouterr().out)
+    run = rdu.compile(folder, "tiny", sockets=2).generate([3, 9, 27], 3, ignore_eos=True)
+    assert said[2]["tokens"] == run.tokens
+    assert said[2]["machine"]["decode_tokens_per_second"] == run.report.to_dict()["machine"]["decode_tokens_per_second"]
+    assert [said[sockets]["machine"]["sockets"] for sockets in (1, 2)] == [1, 2]
+    assert main(["run", str(folder), "--machine", "tiny", "--tokens", "1", "--sockets", "3"]) == 2
+    assert "8 heads and 2 key-value heads, which 3 sockets" in capsys.readouterr().err
+
+
+def test_the_number_of_threads_changes_nothing() -> None:
+    """A process of its own for each, since a pool's size is chosen once."""
+    script = (
+        "import hashlib, rdu, sys; d = rdu.compile(sys.argv[1], 'tiny', sockets=4, context=64); "
+        "print(hashlib.sha256(d.forward(list(range(1, 33)), mode='values').logits.tobytes()).hexdigest())"
+    )
+    source = Path(rdu.__file__).parent.parent
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", script, NAMED["s02_gqa"]],
+            env={**os.environ, "RAYON_NUM_THREADS": threads, "PYTHONPATH": str(source)},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        for threads in ("1", "5")
+    }
+    assert len(digests) == 1
+
+
+@pytest.mark.smollm2
+def test_a_real_model_on_several_sockets(smollm2: Checkpoint) -> None:
+    """Nine heads, three of them for keys and values: three sockets have one each, nine share them by threes.
+
+    The text is that of one socket, and logits are within the bound of `test_golden_smollm2.py` (measured: 1.1e-4).
+    """
+    assert smollm2.tokenizer is not None
+    ids = smollm2.tokenizer.encode("The history of computing begins with")
+    alone = decoder(smollm2, "sn40l").generate(ids, 16, mode="values", ignore_eos=True)
+    for sockets in (3, 9):
+        shared = decoder(smollm2, machine("sn40l", sockets=sockets)).generate(ids, 16, mode="values", ignore_eos=True)
+        assert shared.tokens == alone.tokens
+        np.testing.assert_allclose(shared.logits, alone.logits, rtol=0, atol=1e-3)
