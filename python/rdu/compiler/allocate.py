@@ -12,20 +12,10 @@ from rdu.compiler.fuse import Region
 from rdu.errors import CompileError
 from rdu.graph import Attention, Operator
 from rdu.machine import Machine
+from rdu.machine.sections import Mapping
 
-# A sum is split over at most this many units: three levels of a PCU's reduction tree.
-MOST_SPLITS = 8
-# Attention gets at most this part of the PCUs and PMUs: it waits for memory as the linear operators do, but moves less.
-ATTENTION_SHARE = 1 / 4
-# In a kernel without linear operators, the first of these that leaves room for what comes and goes.
-ATTENTION_SHARES_ALONE = (3 / 4, 1 / 2, 1 / 4)
-# What is not linear works on so many sequences of a batch at once that it takes about this part of the PCUs.
-WIDE_SHARE = 8
 # Where a linear operator's scales stand behind its weights: 0 weight, 1 bias.
 SCALES = 2
-# Waves of a prompt that an addition keeps of an input that is ahead of the other: as many as are on their way through
-# an attention (its norm, linear operators and sums over sockets included) at a time.
-WAVES_AHEAD = 6
 
 
 def allocate(
@@ -47,9 +37,13 @@ def allocate(
         Names the resource, how much is missing, and what would help.
     """
     result = Allocation(granule_bytes(machine))
-    result.width = max(1, min(batch, machine.total_pcus // (WIDE_SHARE * len(region.operators))))
+    mapping = machine.mapping
+    # What is not linear works on so many sequences of a batch at once.
+    result.width = max(1, min(batch, int(machine.total_pcus * mapping.batch_share / len(region.operators))))
     linears = [op for op in region.operators if op.kind == "linear"]
-    for share in (ATTENTION_SHARE,) if linears else ATTENTION_SHARES_ALONE:
+    # Alone in a kernel, the first that leaves room for what comes and goes.
+    alone = [mapping.attention_share_alone * thirds / 3 for thirds in (3, 2, 1)]
+    for share in (mapping.attention_share,) if linears else alone:
         _spread_attention(region, machine, form, context, batch, share, result)
         fixed = list(fixed_units(region, machine, form, positions, context, result))
         fixed_pcus, fixed_pmus = (sum(counts) for counts in zip(*fixed, strict=True))
@@ -68,7 +62,7 @@ def allocate(
     splits = {name: linear.splits for name, linear in like.linears.items()} if like else {}
     while True:
         targets = {name: max(1, int(scale * math.sqrt(work[name] / repeats[name]))) for name in work}
-        spread = {name: _spread(*shapes[name], targets[name], width, splits.get(name)) for name in work}
+        spread = {name: _spread(*shapes[name], targets[name], width, mapping, splits.get(name)) for name in work}
         taken = width // lanes(form.activation)
         chosen = {name: replace(linear, taken=taken) for name, linear in spread.items()}
         pcus = fixed_pcus + sum(linear.macs for linear in chosen.values())
@@ -132,11 +126,13 @@ def weight_shape(op: Operator, form: Format) -> tuple[int, int]:
     return chunks(outer, form.weight), inner
 
 
-def _spread(tiles: int, inner: int, vectors: int, width: int, splits: int | None = None) -> Linear:
+def _spread(tiles: int, inner: int, vectors: int, width: int, mapping: Mapping, splits: int | None = None) -> Linear:
     """As few units as leave each at most ``vectors`` weight vectors (as far as splitting goes)."""
     if splits is None:
         splits = 1
-        while splits < MOST_SPLITS and inner > vectors * splits and _divides(-(-inner // width), splits * 2):
+        while splits < mapping.most_splits and inner > vectors * splits:
+            if not _divides(-(-inner // width), splits * 2, mapping.split_padding):
+                break
             splits *= 2
     part = Linear(tiles, inner, 1, splits, width).part
     # Of about as many rounds, those that leave least of the last one empty.
@@ -145,9 +141,9 @@ def _spread(tiles: int, inner: int, vectors: int, width: int, splits: int | None
     return Linear(tiles, inner, -(-tiles // rounds), splits, width)
 
 
-def _divides(chunks_of_sum: int, parts: int) -> bool:
-    """Whether so many parts of a sum are about even: at most an eighth of them would be padding."""
-    return -(-chunks_of_sum // parts) * parts * 8 <= chunks_of_sum * 9
+def _divides(chunks_of_sum: int, parts: int, padding: float) -> bool:
+    """Whether so many parts of a sum are about even: at most so much of it would be padding."""
+    return -(-chunks_of_sum // parts) * parts <= chunks_of_sum * (1 + padding)
 
 
 def _spread_attention(
@@ -182,7 +178,7 @@ def _attend(
         a.window is None
         and a.kv_heads * parts * per_head < enough
         and parts * 2 <= most
-        and fits(a.kv_heads, parts * 2, parts * 2, per_head, ATTENTION_SHARE)
+        and fits(a.kv_heads, parts * 2, parts * 2, per_head, machine.mapping.attention_share)
     ):
         parts *= 2
     units = heads
@@ -229,7 +225,7 @@ def fixed_units(
             # The three aligners and the flatten with what they hold.
             yield 4 * wide + attend.pcus, 2 * pmus(q) + 2 * pmus(kv) + held
         elif op.kind in ("add", "mul", "silu", "silu_mul"):
-            yield wide, len(op.inputs) * pmus(row * waves_kept(op, result.wave))
+            yield wide, len(op.inputs) * pmus(row * waves_kept(op, machine, result.wave))
         elif op.kind == "all_reduce":
             yield 2 * wide, 2 * pmus(row)
         else:
@@ -239,9 +235,10 @@ def fixed_units(
             yield wide * (2 if op.kind == "linear" else 1), pmus(row) + held
 
 
-def waves_kept(op: Operator, wave: Wave | None) -> int:
+def waves_kept(op: Operator, machine: Machine, wave: Wave | None) -> int:
     """Waves of an input that an elementwise operator keeps until the other input is there."""
-    return 1 if wave is None else min(wave.count * wave.sequences, WAVES_AHEAD if op.kind == "add" else 2)
+    most = machine.mapping.waves_ahead if op.kind == "add" else 2
+    return 1 if wave is None else min(wave.count * wave.sequences, most)
 
 
 def attend_pmus(

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from rdu.compiler.allocate import (
-    MOST_SPLITS,
     check_budget,
     fixed_units,
     hbm_vectors_per_cycle,
@@ -27,13 +26,8 @@ from rdu.compiler.fuse import Region
 from rdu.errors import CompileError
 from rdu.graph import Attention
 from rdu.machine import Machine
+from rdu.machine.sections import Mapping
 
-# Positions of a wave below which weights would be read from SRAM for too little work.
-LEAST_WAVE = 12
-# Lanes with more than so many times a fair share of the vectors are as good as none: shorter blocks are better.
-FEWEST = 32
-# Padding that a lane may have rather than be split once more.
-SPLIT = 1 / 32
 PROMPT_HELP = "more sockets, a narrower dtype, a smaller mapping.prefill_wave, or fusion='op'"
 
 
@@ -43,11 +37,15 @@ def waves_of(machine: Machine, prompt: int, sequences: int, blocks: int) -> Iter
     Of each: with the rows of earlier blocks on chip, and streamed.
     """
     block, rows = -(-prompt // blocks), machine.mapping.prefill_wave
-    while rows >= min(LEAST_WAVE, machine.mapping.prefill_wave):
+    while rows >= _least_wave(machine):
         count = -(-block // rows)
         for streamed in (False, True)[: min(blocks, 2)]:
             yield Wave(-(-block // count), count, sequences, blocks, streamed)
         rows //= 2
+
+
+def _least_wave(machine: Machine) -> int:
+    return min(machine.mapping.least_wave, machine.mapping.prefill_wave)
 
 
 def choose_wave(
@@ -96,7 +94,7 @@ def _cuts(machine: Machine, prompt: int, sequences: int) -> Iterator[tuple[int, 
     if sequences > 1:
         yield 1, 1
     blocks = 2
-    while blocks * min(LEAST_WAVE, machine.mapping.prefill_wave) <= prompt:
+    while blocks * _least_wave(machine) <= prompt:
         yield 1, blocks
         blocks *= 2
 
@@ -190,13 +188,13 @@ def _allocate(region: Region, machine: Machine, form: Format, wave: Wave, shares
     check_budget(region, machine, fixed_pcus + len(shapes), fixed_pmus + least, PROMPT_HELP)
     taken = width // lanes(form.activation)
     once = {
-        name: replace(_lanes(tiles, inner, tiles * inner / (2 * rate), width), taken=taken)
+        name: replace(_lanes(tiles, inner, tiles * inner / (2 * rate), width, machine.mapping), taken=taken)
         for name, (tiles, inner) in shapes.items()
         if name not in work
     }
     while True:
         chosen = {
-            name: once[name] if name in once else replace(_lanes(*shape, vectors, width), taken=taken)
+            name: once[name] if name in once else replace(_lanes(*shape, vectors, width, machine.mapping), taken=taken)
             for name, shape in shapes.items()
         }
         pcus = fixed_pcus + sum(linear.macs for linear in chosen.values())
@@ -215,7 +213,9 @@ def _allocate(region: Region, machine: Machine, form: Format, wave: Wave, shares
                 result.linears, result.buffer_vectors = chosen, buffers
                 place_weights(region, form, result)
                 return result
-        if vectors > FEWEST * fair or all(linear.macs == 1 for name, linear in chosen.items() if name in work):
+        if vectors > machine.mapping.longest_lane * fair or all(
+            linear.macs == 1 for name, linear in chosen.items() if name in work
+        ):
             check_budget(region, machine, pcus, pmus, PROMPT_HELP)
         vectors *= 1.05
 
@@ -241,17 +241,19 @@ def _attend(a: Attention, machine: Machine, form: Format, wave: Wave, part: floa
     )
 
 
-def _lanes(tiles: int, inner: int, vectors: float, width: int) -> Linear:
+def _lanes(tiles: int, inner: int, vectors: float, width: int, mapping: Mapping) -> Linear:
     """Few lanes that leave each at most ``vectors`` weight vectors, and little padding, which takes SRAM as well; the
     most lanes there can be if none leave so few.
     """
     found = []
     splits = 1
-    while splits <= MOST_SPLITS and -(-inner // width) % splits == 0:
+    while splits <= mapping.most_splits and -(-inner // width) % splits == 0:
         most = min(tiles, int(vectors // Linear(tiles, inner, 1, splits, width).part))
         found += [Linear(tiles, inner, -(-tiles // rounds), splits, width) for rounds in range(most, most // 2, -1)]
         splits *= 2
     if not found:
         return Linear(tiles, inner, tiles, splits // 2, width)
-    # Each split more is another sum on its way to the gather: worth this share of padding at most.
-    return min(found, key=lambda linear: (linear.macs * linear.vectors * (1 + SPLIT * linear.splits), linear.macs))
+    # Each split more is another sum on its way to the gather: worth so much padding at most.
+    return min(
+        found, key=lambda linear: (linear.macs * linear.vectors * (1 + mapping.split_cost * linear.splits), linear.macs)
+    )

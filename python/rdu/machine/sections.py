@@ -182,7 +182,7 @@ class Rack:
 
 @dataclass(frozen=True)
 class Mapping:
-    """Choices of the mapping that belong to the machine: how the compiler spends its SRAM."""
+    """Choices of the mapping that belong to the machine: how the compiler spends its units and its SRAM."""
 
     weight_buffer_vectors: Annotated[int, Number("vectors", "SRAM given to one weight stream", maximum=2**32)]
     cache_tile: Annotated[
@@ -193,6 +193,31 @@ class Mapping:
         int, Number("positions", "positions that stream through the operators together in prefill", maximum=2**16)
     ]
     activation_buffering: Annotated[int, Number("buffers", "copies of an activation (2: double)", maximum=64)]
+    most_splits: Annotated[int, Number("parts", "parts that a sum is split into at most", maximum=1024)]
+    split_padding: Annotated[
+        float,
+        Number("share", "padding that the parts of a split sum may have in decode steps", minimum=0.001, maximum=1),
+    ]
+    split_cost: Annotated[
+        float, Number("share", "padding that is worth one part less of a prompt's sums", minimum=0.001, maximum=1)
+    ]
+    attention_share: Annotated[
+        float, Number("share", "of the PCUs and PMUs, what attention gets at most in a step", minimum=0.001, maximum=1)
+    ]
+    attention_share_alone: Annotated[
+        float,
+        Number("share", "the same in a kernel without linear operators, or 2/3 or 1/3 of it", minimum=0.001, maximum=1),
+    ]
+    batch_share: Annotated[
+        float, Number("share", "of the PCUs, what works side by side on sequences of a batch", minimum=0.001, maximum=1)
+    ]
+    waves_ahead: Annotated[
+        int, Number("waves", "waves of a prompt that an addition keeps of the input that is ahead", maximum=1024)
+    ]
+    least_wave: Annotated[int, Number("positions", "positions of a wave in prefill at least", maximum=2**16)]
+    longest_lane: Annotated[
+        float, Number("times", "an even share of a prompt's weights that a PCU may have at most", minimum=1)
+    ]
 
     def held(self, past: int) -> int:
         """Cached positions that are moved for a call with ``past`` behind it: whole tiles."""

@@ -13,7 +13,7 @@ def lower(op: Operator, low: Lowering) -> None:
     token_op = {"op": "map", "function": op.kind, "positions": low.positions, "out": element}
     unit = low.netlist.unit(op.local_name, op.local_name, "map", token_op, pcus=low.width, links=low.width)
     # One input may be waves ahead of another, which took the way round: through attention, say.
-    kept = low.positions * (1 if low.last_only else waves_kept(op, low.allocation.wave))
+    kept = low.positions * (1 if low.last_only else waves_kept(op, low.machine, low.allocation.wave))
     unit.pmus = len(op.inputs) * low.pmus(kept * op.output.width * 4)
     sources = [low.flow(tensor, "f32") for tensor in op.inputs]
     for source in sources:
