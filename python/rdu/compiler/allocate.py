@@ -91,11 +91,15 @@ def _buffered(machine: Machine, linear: Linear, positions: int) -> int:
 
 def ahead(machine: Machine, takers: int) -> int:
     """Vectors that each of so many buffers side by side has room for: what the mapping gives it, and where a PMU holds
-    that, its share of what HBM sends between a request and its answer, which may have to wait for a refresh.
+    that, its share of what is under way.
     """
-    under_way = machine.hbm.peak_gbps * (machine.hbm.network_ns + machine.hbm.refresh_ns) / VECTOR_BYTES
-    share = min(math.ceil(under_way / takers), machine.pmu.capacity_bytes // VECTOR_BYTES)
+    share = min(math.ceil(vectors_under_way(machine) / takers), machine.pmu.capacity_bytes // VECTOR_BYTES)
     return max(machine.mapping.weight_buffer_vectors, share)
+
+
+def vectors_under_way(machine: Machine) -> float:
+    """What HBM sends between a request and its answer, which may have to wait for a refresh."""
+    return machine.hbm.peak_gbps * (machine.hbm.network_ns + machine.hbm.refresh_ns) / VECTOR_BYTES
 
 
 def hbm_vectors_per_cycle(machine: Machine) -> float:

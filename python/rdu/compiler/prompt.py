@@ -7,6 +7,7 @@ root, and the time of a wave is that of the slowest operator.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from rdu.compiler.allocate import (
     place_weights,
     prompt_pmus,
     row_vectors,
+    vectors_under_way,
     weight_shape,
 )
 from rdu.compiler.allocation import Allocation, Attend, Linear, Wave, granule_bytes, pmus_for
@@ -175,8 +177,8 @@ def _allocate(region: Region, machine: Machine, form: Format, wave: Wave, shares
     fixed_pcus, fixed_pmus = (sum(counts) for counts in zip(*fixed, strict=True))
     # What runs once, for the last position, takes its weights as fast as they come.
     rate = hbm_vectors_per_cycle(machine)
-    # Below this, weights that are ahead would not even cover the way to memory and back, refreshes included.
-    way = round(rate * (2 * machine.cycles(machine.hbm.network_ns) + machine.cycles(machine.hbm.refresh_ns)))
+    # Below this, weights that are ahead would not even cover the way to memory and back.
+    way = math.ceil(vectors_under_way(machine))
     most = machine.mapping.weight_buffer_vectors
     vectors = fair = max(
         1.0, sum(tiles * inner for name, (tiles, inner) in shapes.items() if name in work) / machine.total_pcus
