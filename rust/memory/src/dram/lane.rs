@@ -13,12 +13,13 @@ pub(super) struct Lane<S> {
     pub staged: [VecDeque<Burst>; 2],
     /// The next tick that has anything to do.
     pub due: u64,
+    /// The last tick handled, where channels run ahead of each other.
+    pub clock: u64,
 }
 
 impl<S: Schedule> Lane<S> {
-    pub fn new(controller: S, staging: usize) -> Self {
-        let queue = || VecDeque::with_capacity(staging);
-        Lane { controller, staged: [queue(), queue()], due: 1 }
+    pub fn new(controller: S) -> Self {
+        Lane { controller, staged: Default::default(), due: 1, clock: 0 }
     }
 
     /// Whether something could be offered before the next tick.
@@ -55,5 +56,14 @@ impl<S: Schedule> Lane<S> {
     pub fn tick(&mut self, tick: u64) {
         self.controller.tick(tick);
         self.due = if self.can_offer() { tick + 1 } else { self.controller.next() };
+    }
+
+    /// Handles what is left to do between two ticks, the second included, with nothing more to take.
+    pub fn linger(&mut self, after: u64, until: u64) {
+        self.due = self.controller.next().max(after + 1);
+        while self.due <= until {
+            self.controller.tick(self.due);
+            self.due = self.controller.next().max(self.due + 1);
+        }
     }
 }

@@ -270,7 +270,11 @@ impl AddressMap {
                 };
                 // The multiplier is 2^64 divided by the golden ratio: neighbouring rounds land far apart.
                 let hash = if hashed { round.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32 } else { 0 };
-                let channel = (turn + hash) % self.channels;
+                let channel = match (hashed, self.channel_bits) {
+                    (false, _) => turn,
+                    (true, Some(_)) => (turn + hash) & (self.channels - 1),
+                    (true, None) => (turn + hash) % self.channels,
+                };
                 let local = (round << granule_shift) | (address & ((1 << granule_shift) - 1));
                 (channel as u32, local >> self.burst_shift)
             }

@@ -23,6 +23,7 @@ pub mod refresh;
 pub mod replay;
 mod run;
 mod skip;
+mod staging;
 pub mod statistics;
 mod stretch;
 pub mod timing;

@@ -89,6 +89,9 @@ impl<S: Schedule> Run<'_, S> {
         if self.cutter.is_empty() {
             return Ok(());
         }
+        if self.is_apart() {
+            return self.play_apart(stop);
+        }
         let plain = self.is_plain();
         loop {
             if plain {

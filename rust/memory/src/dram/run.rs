@@ -50,8 +50,7 @@ impl<'a, S: Schedule> Run<'a, S> {
             let rule = "at least 1";
             return Err(DramError::Option { what: "outstanding", value: 0, rule });
         }
-        let staging = STAGED * controllers.len();
-        let mut lanes: Vec<_> = controllers.into_iter().map(|controller| Lane::new(controller, staging)).collect();
+        let mut lanes: Vec<_> = controllers.into_iter().map(Lane::new).collect();
         for lane in &mut lanes {
             let device = lane.controller.device_mut();
             device.keep_done = options.times || options.outstanding.is_some();
@@ -264,11 +263,8 @@ impl<'a, S: Schedule> Run<'a, S> {
 
     /// What channels do by themselves until `tick` once all has been sent.
     pub fn linger(&mut self, tick: u64) {
-        for lane in &mut self.lanes {
-            while lane.controller.next() <= tick {
-                lane.controller.tick(lane.controller.next());
-            }
-        }
+        let after = self.tick;
+        self.lanes.iter_mut().for_each(|lane| lane.linger(after, tick));
     }
 
     pub fn finish(self) -> Replay {
