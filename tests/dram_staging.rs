@@ -27,7 +27,7 @@ proptest! {
         let room = dram.capacity_bytes() - bytes;
         // With `bent`, in order but for one of so many.
         let place = |(at, address): (usize, &u64)| match bent {
-            Some(every) if at as u64 % (every + 1) > 0 => at as u64 * bytes % room,
+            Some(every) if !(at as u64).is_multiple_of(every + 1) => at as u64 * bytes % room,
             _ => address % room,
         };
         let addresses: Vec<u64> = addresses.iter().enumerate().map(place).collect();
