@@ -16,12 +16,11 @@ import rdu
 from decoder_oracle import Cuts, Oracle
 from decoders import TINY, assert_same_bits, decoder
 from rdu.cli import main
-from rdu.errors import CompileError, RequestError
+from rdu.errors import CompileError
 from rdu.graph import Graph
 from rdu.machine import machine
 from rdu.models import Checkpoint, load
 from rdu.models.generate import Decoder
-from rdu.run import Session
 
 DTYPES = ("fp32", "bf16", "int8", "w8a8")
 NAMED = {folder.name: folder for folder in TINY}
@@ -198,9 +197,31 @@ def test_heads_that_do_not_divide(name: str, sockets: int, message: str) -> None
         rdu.compile(NAMED[name], "tiny", sockets=sockets)
 
 
-def test_tokens_carry_values_on_one_socket_alone() -> None:
-    with pytest.raises(RequestError, match="mode 'step' carries values on the tokens of one socket, not of 2"):
-        Session(compiled(NAMED["s01_mha"], 2, "fp32").program, "step")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("how", ["exchange", "scatter", "ring"])
+@pytest.mark.parametrize(("name", "sockets"), [("s02_gqa", 2), ("s08_odd_sizes", 3), ("s06_attn_mlp_bias", 4)])
+def test_tokens_carry_the_same_values(name: str, sockets: int, how: str, dtype: str) -> None:
+    """All sockets in one program, every vector between them with its values: the bits of the blocked kernels, and the
+    cycles and counters of the one socket that stands for all.
+    """
+    d, ids = compiled(NAMED[name], sockets, dtype, how), prompt(NAMED[name], 5)
+    runs = {}
+    for mode in ("step", "split"):
+        session = d.program.session(mode).feed(ids[:3])
+        runs[mode] = session.feed(ids[3:4]).feed(ids[4:]).result()
+    assert_same_bits(runs["step"].logits, runs["split"].logits)
+    assert [step.cycles for step in runs["step"].steps] == [step.cycles for step in runs["split"].steps]
+    assert runs["step"].totals == runs["split"].totals
+
+
+@pytest.mark.parametrize("fusion", ["op", "loop"])
+@pytest.mark.parametrize("collective", ["streamed", "kernel"])
+def test_tokens_carry_them_through_any_fusion(fusion: str, collective: str) -> None:
+    where = machine("tiny", sockets=4, p2p__collective=collective, **ROOMY)
+    d, ids = decoder(NAMED["s02_gqa"], where, dtype="bf16", fusion=fusion), prompt(NAMED["s02_gqa"], 5)
+    step, split = (d.program.session(mode).feed(ids[:4]).feed(ids[4:]).result() for mode in ("step", "split"))
+    assert_same_bits(step.logits, split.logits)
+    assert step.totals == split.totals
 
 
 def test_the_command_line_takes_sockets(capsys: pytest.CaptureFixture[str]) -> None:

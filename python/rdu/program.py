@@ -271,13 +271,21 @@ class Program:
     @cached_property
     def timer(self) -> _core.Timer:
         """Times passes through the program, each from a machine at rest, and keeps what they took."""
+        return self._timer(1)
+
+    @cached_property
+    def step_timer(self) -> _core.Timer:
+        """The same for tokens that carry values, on all sockets, each with memories of its own."""
+        return self.timer if self.machine.sockets == 1 else self._timer(self.machine.sockets)
+
+    def _timer(self, sockets: int) -> _core.Timer:
         machine = self.machine
         costs = (
             machine.cycles(1e3 * (machine.call_us(program_load=True) - machine.call_us(program_load=False))),
             machine.cycles(1e3 * machine.call_us(program_load=False)),
             0,
         )
-        return _core.Timer(describe_tiers(machine), costs)
+        return _core.Timer(describe_tiers(machine) * sockets, costs)
 
     def timed_rows(self, count: int) -> list[int]:
         """Rows of tables that machine time looks up for ``count`` positions.

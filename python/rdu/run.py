@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 MODES = ("split", "step", "values")
 LANES = 16  # fp32 values in a 64-byte token
+TIERS = 2  # memories of a socket
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,6 @@ class Session:
     def __init__(self, program: Program, mode: str = "split", progress: Callable[[int], None] | None = None) -> None:
         if mode not in MODES:
             raise RequestError(f"mode is {mode!r}; choose one of {', '.join(MODES)}")
-        if mode == "step" and program.machine.sockets > 1:
-            raise RequestError(
-                f"mode 'step' carries values on the tokens of one socket, not of {program.machine.sockets}; "
-                f"choose 'split' or 'values'"
-            )
         self.program = program
         self.mode = mode
         self.progress = progress
@@ -107,7 +103,8 @@ class Session:
             regions += [(boundary.base + bank, boundary.bytes) for boundary in boundaries for bank in boundary.banks]
             caches = [cache for site in program.sites for cache in site.caches]
             regions += [(cache.base + bank, cache.bytes) for cache in caches for bank in cache.banks]
-        self._core = _core.Session(program.image, program.timer, regions)
+        timer = program.step_timer if mode == "step" else program.timer
+        self._core = _core.Session(program.image, timer, regions)
 
     @property
     def cycles(self) -> int:
@@ -264,9 +261,18 @@ def per_copy(totals: dict[str, Any], kernels: list[Loaded], whole: bool) -> dict
             units, streams = lowered.representatives
             kernel["units"] = [kernel["units"][at] for at in units]
             kernel["streams"] = [kernel["streams"][at] for at in streams]
+            _of_one_socket(kernel)
         kernel["firings"] = sum(unit.copies * row[-1] for unit, row in zip(lowered.units, kernel["units"], strict=True))
     totals["firings"] = sum(kernel["firings"] for kernel in totals["kernels"])
+    if whole:
+        _of_one_socket(totals)
     return totals
+
+
+def _of_one_socket(counted: dict[str, Any]) -> None:
+    """Keep the tiers of the first socket, which stands for all."""
+    for key in ("traffic", "memory"):
+        counted[key] = counted[key][:TIERS]
 
 
 def cache_argument(cache: Cache, kind: str, use: str, past: int, held: int) -> int:

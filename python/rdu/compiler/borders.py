@@ -22,7 +22,7 @@ def read_input(low: Lowering, tensor: Tensor, at: int, source: int) -> None:
     address = {"base": 0, "argument": low.netlist.argument(f"in.{at}")}
     count = chunks(tensor.width, "f32") * source * low.waves
     host = {"kind": "flat", "at": address, "tokens": count, "layer_bytes": 0}
-    into(low.load("boundary", address, host, "f32", count), unit, count)
+    into(low.load("boundary", address, host, "f32", count, parts=tensor.parts), unit, count)
     unit.links = min(unit.pmus, low.width)
     flow, waves, port_cycles = low.publish(tensor, unit, "f32"), low.waves, -(-low.port_cycles * source // unit.links)
 
@@ -44,6 +44,7 @@ def write_output(low: Lowering, tensor: Tensor, at: int) -> None:
     port: Json = {"tier": 0, "write": True, "outstanding": outstanding, "patterns": [pattern]}
     token_op = {"op": "store", "element": "f32", "at": address, "tokens": count, "layer_bytes": 0}
     unit = low.netlist.unit(f"out.{at}", "boundary", "store", token_op, port=port)
+    unit.shares = [tensor.parts]
     stream = low.netlist.streams
     low.netlist.tap(low.flow(tensor, "f32"), unit)
     # A unit that sends several chunks at once needs room for all of them.

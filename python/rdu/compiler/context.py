@@ -222,9 +222,12 @@ class Lowering:
     def weight(self, op: Operator, at: int) -> Json:
         """Address of a weight: the call passes where the region's weights lie."""
         offset = self.allocation.weight_offsets[self.twin(op), at] + self.layer * self.layer_bytes
-        # A linear operator that makes a part, or a partial sum, has weights of its own for each.
-        bank = self.bank(op.output) if op.kind == "linear" else 0
+        bank = self.bank(op.output) if self.shares(op) > 1 else 0
         return {"base": bank + offset, "argument": self.netlist.argument("weights")}
+
+    def shares(self, op: Operator) -> int:
+        """Parts that sockets keep of its weights: of a linear operator, as many as it makes parts or partial sums."""
+        return op.output.parts if op.kind == "linear" else 1
 
     def buffer_nest(self, buffer: Unit, times: Times, tokens: int) -> None:
         """PMUs side by side that hand ``tokens`` vectors on in each firing, one to each of their takers."""
@@ -244,10 +247,11 @@ class Lowering:
         indexed_bytes: int = 0,
         buffer: bool = False,
         late: bool = False,
+        parts: int = 1,
     ) -> Load:
         """Ask for vectors from memory; `into` says who takes them."""
         count = self.granules(tokens) if granules is None else granules
-        made = Load(op, address, source, element, count, tokens, layer_bytes, indexed_bytes, buffer, late)
+        made = Load(op, address, source, element, count, tokens, layer_bytes, indexed_bytes, buffer, late, parts)
         self.netlist.loads.append(made)
         return made
 
@@ -255,7 +259,9 @@ class Lowering:
         """A norm's weights, a bias or scales, straight into a fresh input of ``unit``, which is returned."""
         address = self.weight(op, at)
         source = {"kind": "flat", "at": address, "tokens": tokens, "layer_bytes": self.layer_bytes}
-        load = self.load(op.local_name, address, source, element, tokens, layer_bytes=self.layer_bytes)
+        load = self.load(
+            op.local_name, address, source, element, tokens, layer_bytes=self.layer_bytes, parts=self.shares(op)
+        )
         return into(load, unit, tokens)
 
 

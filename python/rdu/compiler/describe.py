@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from rdu.compiler.formats import lanes
 from rdu.compiler.netlist import Count, Json, Netlist, Stream, Unit
+from rdu.compiler.shard import holder, part_of
+from rdu.run import TIERS
 
 
 class _Ends(NamedTuple):
@@ -44,11 +46,15 @@ def unfolded(net: Netlist, sockets: int = 1) -> Json:
     operators: list[Json] = []
     for socket in range(sockets):
         prefix = f"socket.{socket}." if sockets > 1 else ""
+
+        def bank_of(parts: int, socket: int = socket) -> int:
+            return holder(part_of(socket, parts, sockets), parts, sockets) * net.bank_bytes if sockets > 1 else 0
+
         for u in net.units:
             first[socket, id(u)] = len(units)
             phases = [_phase(phase, inputs[id(u)], outputs[id(u)]) for phase in u.phases]
-            units += [_unit(net, u, prefix + name, phases, 2 * socket) for name in u.names]
-            operators += u.operators()
+            units += [_unit(net, u, prefix + name, phases, TIERS * socket) for name in u.names]
+            operators += u.operators(socket, bank_of)
     streams = []
     for s in net.streams:
         for (a_socket, a, out), (b_socket, b, into) in _members(s, sockets):
@@ -59,10 +65,10 @@ def unfolded(net: Netlist, sockets: int = 1) -> Json:
     return _kernel(net, units, operators, streams)
 
 
-def representatives(net: Netlist) -> tuple[list[int], list[int]]:
-    """Where in the unfolded lists the first copy of each unit, and of each stream, stands (one socket)."""
+def representatives(net: Netlist, sockets: int = 1) -> tuple[list[int], list[int]]:
+    """Where in the unfolded lists the first copy of each unit, and of each stream, stands (of the first socket)."""
     units = list(accumulate((u.copies for u in net.units), initial=0))[:-1]
-    streams = list(accumulate((s.copies for s in net.streams), initial=0))[:-1]
+    streams = list(accumulate((len(_members(s, sockets)) for s in net.streams), initial=0))[:-1]
     return units, streams
 
 

@@ -40,6 +40,7 @@ def issue_loads(low: Lowering, stretches: list[tuple[int, list[Load]]]) -> None:
                             patterns[id(load)] = len(port["patterns"])
                             port["patterns"].append(_pattern(low, load, 0 if fixed else layer))
                             token_op["operands"].append({"element": load.element, "source": _source(load, layer)})
+                            unit.shares.append(load.parts)
                     with unit.loop(rounds):
                         for load in members:
                             _fire(low, unit, load, ends[id(load)], patterns[id(load)], ii)

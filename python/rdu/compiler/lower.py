@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from rdu.compiler.allocation import Allocation, Wave
+from rdu.compiler.allocation import Allocation, Wave, socket_bytes
 from rdu.compiler.borders import carry, read_input, write_output
 from rdu.compiler.context import Lowering
 from rdu.compiler.describe import folded, representatives, unfolded
@@ -52,13 +52,13 @@ class Kernel:
 
     @cached_property
     def whole(self) -> Json:
-        """The engine's form with every copy of a bundle written out."""
-        return unfolded(self.net)
+        """The engine's form with every copy of a bundle written out, and every socket."""
+        return unfolded(self.net, self.net.sockets)
 
     @cached_property
     def representatives(self) -> tuple[list[int], list[int]]:
         """Where in ``whole`` the first copy of each unit, and of each stream, stands."""
-        return representatives(self.net)
+        return representatives(self.net, self.net.sockets)
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -103,7 +103,7 @@ def lower(
     position of each sequence.
     """
     link_cycles = -(-VECTOR_BYTES // machine.network.vector_bytes_per_cycle)
-    net = Netlist(name, positions, machine.network.fifo_vectors, link_cycles)
+    net = Netlist(name, positions, machine.network.fifo_vectors, link_cycles, machine.sockets, socket_bytes(machine))
     elements = _elements(region, form)
     low = Lowering(
         net,

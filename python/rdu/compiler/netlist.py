@@ -8,7 +8,7 @@ unit, which takes from all of them in the same firing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -60,8 +60,11 @@ class Unit:
     link_cycles: int = 1
     # Its nest covers all waves of a layer.
     steady: bool = False
-    # What differs between the copies' computations; their time is the same.
+    # What differs between the copies' computations, and between those of sockets; their time is the same.
     variants: tuple[Json, ...] = ()
+    by_socket: tuple[Json, ...] = ()
+    # Of each operand that it loads, or of what it stores: the parts that sockets keep of it.
+    shares: list[int] = field(default_factory=list)
     inputs: int = 0
     outputs: int = 0
     phases: list[Json] = field(default_factory=list)
@@ -139,10 +142,23 @@ class Unit:
         """Bytes of each transfer of a load or store unit; of another one 0."""
         return 0 if self.port is None else int(self.port["patterns"][0]["bytes"])
 
-    def operators(self) -> Iterator[Json]:
-        """What each copy computes."""
+    def operators(self, socket: int, bank_of: Callable[[int], int]) -> Iterator[Json]:
+        """What each copy computes on a socket; ``bank_of`` so many parts is where the socket's lies."""
+        op = self.token_op
+        if self.by_socket:
+            op = op | self.by_socket[socket]
+        if self.shares and "operands" in op:
+            operands = zip(op["operands"], self.shares, strict=True)
+            op = op | {"operands": [one | {"source": _moved(one["source"], bank_of(n))} for one, n in operands]}
+        elif self.shares:
+            op = _moved(op, bank_of(self.shares[0]))
         for copy in range(self.copies):
-            yield self.token_op | self.variants[copy] if self.variants else self.token_op
+            yield op | self.variants[copy] if self.variants else op
+
+
+def _moved(described: Json, byte_count: int) -> Json:
+    """The same so many bytes further on."""
+    return described | {"at": described["at"] | {"base": described["at"]["base"] + byte_count}}
 
 
 @dataclass(eq=False)
@@ -204,6 +220,8 @@ class Load:
     buffer: bool = False
     # After all other loads of a layer.
     late: bool = False
+    # Parts that sockets keep of it, one each.
+    parts: int = 1
     taps: list[tuple[Unit, int, int]] = field(default_factory=list)
 
 
@@ -229,6 +247,9 @@ class Netlist:
     positions: int
     fifo: int
     link_cycles: int
+    sockets: int = 1
+    # From an address of one socket to the same one of the next, where values of all are kept.
+    bank_bytes: int = 0
     units: list[Unit] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
     loads: list[Load] = field(default_factory=list)

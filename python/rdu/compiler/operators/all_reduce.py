@@ -31,6 +31,7 @@ def _exchange(op: Operator, low: Lowering, source: Flow) -> None:
     p, peers = low.positions, low.sockets - 1
     send = _unit(op, low, "send", "peers")
     add = _unit(op, low, "add", "add", pcus=low.width)
+    _between(add, low, "sum")
     low.netlist.tap(source, send)
     window = _window(low, peers)
     low.netlist.connect(send, add, "f32", 2 * window)
@@ -50,6 +51,8 @@ def _scatter(op: Operator, low: Lowering, source: Flow) -> None:
     send, share = _unit(op, low, "send", "peers"), _unit(op, low, "share", "peers")
     add, collect = _unit(op, low, "add", "add", pcus=low.width), _unit(op, low, "collect", "buffer")
     collect.pmus = low.pmus(p * op.output.width * 4)
+    for unit, kind in ((send, "scatter"), (add, "sum"), (collect, "collect")):
+        _between(unit, low, kind)
     low.netlist.tap(source, send, whole=True)
     window = _window(low, sockets - 1)
     for begin, end in ((send, add), (share, collect)):
@@ -82,15 +85,20 @@ def _ring(op: Operator, low: Lowering, source: Flow) -> None:
     window = _window(low, 1)
     deal = _unit(op, low, "deal", "buffer")
     deal.pmus = low.pmus(p * op.output.width * 4)
+    # What begins here belongs to the socket before this one, and what then comes along to those before it.
+    _ordered(deal, "scatter", [[(s - 1 - at) % sockets for at in range(sockets)] for s in range(sockets)])
     net.tap(source, deal, whole=True)
     stages = []
     for step in range(2 * steps):
         send = _unit(op, low, f"send.{step}", "peers")
         take = _unit(op, low, f"take.{step}", "add", pcus=low.width)
+        if step < steps:
+            take.token_op = {"op": "map", "function": "add", "positions": p, "out": "f32"}
         net.connect(send, take, "f32", window, peers="next")
         stages.append((send, take))
     collect = _unit(op, low, "collect", "buffer")
     collect.pmus = low.pmus(p * op.output.width * 4)
+    _ordered(collect, "collect", [[(s - vector) % sockets for vector in range(sockets)] for s in range(sockets)])
     # The first vector of a group starts on its way; each step on the first round adds one of this socket's own.
     net.connect(deal, stages[0][0], "f32", groups * p)
     for step, (send, take) in enumerate(stages):
@@ -123,6 +131,22 @@ def _ring(op: Operator, low: Lowering, source: Flow) -> None:
 def _unit(op: Operator, low: Lowering, name: str, role: str, pcus: int = 0) -> Unit:
     # What goes to other sockets is paced by the ports, not by links on chip.
     return low.netlist.unit(f"{op.local_name}.{name}", op.local_name, role, {"op": "copy"}, pcus=pcus, links=low.width)
+
+
+def _between(unit: Unit, low: Lowering, kind: str) -> None:
+    """Its first end is the socket's own, the others those of the other sockets by number."""
+    sockets = range(low.sockets)
+    if kind == "scatter":
+        orders = [[s, *(other for other in sockets if other != s)] for s in sockets]
+    else:
+        orders = [[0 if other == s else other + (other < s) for other in sockets] for s in sockets]
+    _ordered(unit, kind, orders)
+
+
+def _ordered(unit: Unit, kind: str, orders: list[list[int]]) -> None:
+    """Values go by each socket's own order; time does not."""
+    unit.by_socket = tuple({"order": order} for order in orders)
+    unit.token_op = {"op": kind} | unit.by_socket[0]
 
 
 def _levels(low: Lowering) -> int:

@@ -218,6 +218,7 @@ def _buffer(op: Operator, low: Lowering, which: str, pmus: int) -> Unit:
         granules=Count(f"granules.{cached}", shape.rounds),
         layer_bytes=layout.layer_bytes,
         buffer=True,
+        parts=op.inputs[1].parts,
     )
     into(load, buffer, max(ahead(low.machine, takers) * takers, low.granule + layout.row_vectors * dots))
     return buffer
@@ -248,6 +249,7 @@ def _store(op: Operator, low: Lowering, which: str, aligned: Unit) -> None:
         "heads": (shape.units, shape.per_head, shape.mixes if which == "v" else 1),
     }
     unit = net.unit(f"{op.local_name}.{which}.store", op.local_name, "store", token_op, port=port)
+    unit.shares = [op.inputs[1].parts]
     each = -(-tokens // granules)
     net.connect(aligned, unit, low.form.operand, max(net.fifo, 2 * each))
     with unit.loop(shape.rounds):

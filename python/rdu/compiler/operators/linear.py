@@ -70,7 +70,14 @@ def lower(op: Operator, low: Lowering) -> None:
     }
     source = {"kind": "tiles", "at": address, "layer_bytes": low.layer_bytes, "order": order}
     weights = low.load(
-        op.local_name, address, source, form.weight, shape.vectors, layer_bytes=low.layer_bytes, buffer=True
+        op.local_name,
+        address,
+        source,
+        form.weight,
+        shape.vectors,
+        layer_bytes=low.layer_bytes,
+        buffer=True,
+        parts=low.shares(op),
     )
     into(weights, buffer, depth * shape.macs)
 

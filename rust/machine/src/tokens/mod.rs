@@ -5,6 +5,7 @@
 
 mod flow;
 mod linear;
+mod peers;
 mod rows;
 mod source;
 mod weigh;
@@ -66,6 +67,18 @@ pub enum TokenOp {
         positions: usize,
         out: Element,
     },
+    /// Deals a group of vectors to sockets: output i gets stretch `order[i]`.
+    Scatter {
+        order: Vec<usize>,
+    },
+    /// Puts together what sockets sent: stretch i comes from input `order[i]`.
+    Collect {
+        order: Vec<usize>,
+    },
+    /// Adds what sockets sent: that of socket i comes from input `order[i]`.
+    Sum {
+        order: Vec<usize>,
+    },
 }
 
 impl TokenOp {
@@ -104,6 +117,9 @@ impl TokenOp {
                 Box::new(weigh::Mix::new(spec.clone(), argument(spec.past), argument(spec.rounds)))
             }
             TokenOp::Map { function, positions, out } => Box::new(rows::Map { function, positions, out }),
+            TokenOp::Scatter { ref order } => Box::new(peers::Scatter { order: order.clone() }),
+            TokenOp::Collect { ref order } => Box::new(peers::Collect { order: order.clone() }),
+            TokenOp::Sum { ref order } => Box::new(peers::Sum { order: order.clone() }),
         }
     }
 }
