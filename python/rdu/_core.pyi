@@ -14,6 +14,7 @@ __all__ = [
     "Session",
     "Sram",
     "StreamProgram",
+    "Timer",
     "allocate_sram",
     "analyse",
     "build_profile",
@@ -128,6 +129,7 @@ class Timer:
     @property
     def passes(self) -> int: ...
 
+@final
 class Session:
     """A machine at work: what its memories hold, and what its passes took."""
 
