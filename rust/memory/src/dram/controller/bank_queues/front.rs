@@ -8,15 +8,25 @@ impl BankQueues {
     /// Moves one request from the front to its bank's queue.
     #[inline(always)]
     pub(super) fn move_one(&mut self) {
+        if self.front[1].is_empty() {
+            if let Some(bank) = self.first_that_fits(Kind::Read) {
+                self.move_from(Kind::Read, bank);
+            }
+        } else {
+            self.move_either();
+        }
+    }
+
+    /// A write in its turn, or a read.
+    fn move_either(&mut self) {
         if self.draining == 0 && self.drains(self.clock) {
             self.draining = self.front[1].len();
         }
         let mut kind = Kind::of(self.draining > 0);
         let Some(mut bank) = self.first_that_fits(kind) else { return };
         if kind == Kind::Write {
-            let waits =
-                self.front[1].oldest(bank).is_some_and(|(_, write)| self.holds(Kind::Read, bank, write.address));
-            if waits {
+            let mut writes = self.front[1].oldest(bank).into_iter();
+            if writes.any(|(_, write)| self.holds(Kind::Read, bank, write.address)) {
                 // The read of the old value goes first.
                 self.draining = 0;
                 kind = Kind::Read;
@@ -26,9 +36,16 @@ impl BankQueues {
                 self.draining -= 1;
             }
         }
+        self.move_from(kind, bank);
+    }
+
+    /// Moves the oldest request of a bank from the front, which must have one.
+    #[inline(always)]
+    fn move_from(&mut self, kind: Kind, bank: usize) {
         let (burst, _) = self.front[kind as usize].take_other(bank);
-        let before = self.lines[kind as usize].sets();
-        self.lines[kind as usize].push(burst, self.clock, self.device.banks.row[bank % MOST_BANKS]);
+        let line = &mut self.lines[kind as usize];
+        let before = line.sets();
+        line.push(burst, self.clock, self.device.banks.row[bank % MOST_BANKS]);
         // One more read behind others changes nothing; a write may be the first that waits for no read.
         if kind == Kind::Write || self.lines[kind as usize].sets() != before {
             self.command_next = self.command_next.min(self.bank_from(bank).max(self.clock + 1));
@@ -69,7 +86,7 @@ impl BankQueues {
     /// Whether `move_one` would do anything at `tick`.
     #[inline(always)]
     pub(super) fn could_move(&self, tick: u64) -> bool {
-        let drains = self.draining > 0 || self.drains(tick);
+        let drains = !self.front[1].is_empty() && (self.draining > 0 || self.drains(tick));
         self.front[usize::from(drains)].others & !self.full != 0
     }
 

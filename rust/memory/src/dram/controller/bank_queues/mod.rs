@@ -66,23 +66,6 @@ pub struct BankQueues {
 }
 
 impl BankQueues {
-    fn is_access(wish: Wish) -> bool {
-        matches!(wish, Wish::Access(..))
-    }
-
-    /// Sends the next command in turn, if it is not of the sort `unlike`; one that is only loses its turn. Returns
-    /// whether it was an access.
-    fn send_next(&mut self, tick: u64, unlike: Option<bool>) -> Option<bool> {
-        let (bank, wish) = self.choose(tick)?;
-        let access = Self::is_access(wish);
-        if unlike == Some(access) {
-            self.command_next = tick + 1;
-            return None;
-        }
-        self.send(tick, bank, wish);
-        Some(access)
-    }
-
     /// Banks with entries.
     #[inline]
     fn waiting(&self) -> u64 {
@@ -104,7 +87,7 @@ impl BankQueues {
         Some(oldest.1)
     }
 
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, tick: u64, bank: usize, wish: Wish) {
         let at = bank % MOST_BANKS;
         match wish {
@@ -171,6 +154,9 @@ impl BankQueues {
         let after = self.clock + 1;
         if self.could_move(after) {
             return after;
+        }
+        if self.front[1].is_empty() {
+            return self.command_next.min(self.refresh_next).max(after);
         }
         let drain = if self.draining == 0 && self.is_quiet() { self.busy + QUIET_TICKS } else { NEVER };
         drain.min(self.command_next).min(self.refresh_next).max(after)
@@ -294,9 +280,8 @@ impl Schedule for BankQueues {
             if ordered {
                 self.command_next = tick + 1;
             }
-            let first = if ordered { Some(false) } else { self.send_next(tick, None) };
-            if self.dual && first.is_some() {
-                self.send_next(tick, first);
+            if self.dual || !ordered {
+                self.send_ready(tick, ordered);
             }
         }
         self.move_one();

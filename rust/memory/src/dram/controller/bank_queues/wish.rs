@@ -13,15 +13,41 @@ pub enum Wish {
     Access(Kind, usize),
 }
 
+impl Wish {
+    fn is_access(self) -> bool {
+        matches!(self, Wish::Access(..))
+    }
+}
+
 impl BankQueues {
-    /// The next bank in turn with a command that is ready. Notes when there may be another.
-    #[inline]
-    pub(super) fn choose(&mut self, tick: u64) -> Option<(usize, Wish)> {
+    /// Sends what is ready, the banks taking turns: one command, or one on each bus. After the `ordered` one of a refresh
+    /// only the other bus is left. Notes when there may be more.
+    #[inline(always)]
+    pub(super) fn send_ready(&mut self, tick: u64, ordered: bool) {
         let asked = self.waiting() & !self.barred;
         let (openers, closers) = (asked & !self.device.banks.open, self.closers() & asked);
         let (rows, rows_next) = self.ready_rows(tick, openers, closers);
         let (columns, columns_next) = self.ready_columns(tick, asked);
         let (ready, mut next) = (rows | columns, rows_next.min(columns_next));
+        let mut left = ready;
+        let mut on_both = self.dual && !ordered;
+        while let Some((bank, wish)) = self.choose(tick, left, closers, &mut next) {
+            self.send(tick, bank, wish);
+            if ready & !(1 << bank) != 0 {
+                next = tick + 1;
+            }
+            // What becomes of this bank does not matter to the others.
+            left = !(1 << bank) & if wish.is_access() { rows } else { columns };
+            if !std::mem::take(&mut on_both) {
+                break;
+            }
+        }
+        self.command_next = self.command_next.min(next);
+    }
+
+    /// Of the banks that are ready the next in turn, and its command; `next`: before when none of those passed over may.
+    #[inline(always)]
+    fn choose(&mut self, tick: u64, ready: u64, closers: u64, next: &mut u64) -> Option<(usize, Wish)> {
         // From the bank after the last turn on.
         let first = self.turn as u32 + 1;
         let mut turned = ready.rotate_right(first);
@@ -31,19 +57,16 @@ impl BankQueues {
             match self.wish(tick, bank, closers >> bank & 1 == 1) {
                 Ok(wish) => {
                     self.turn = bank;
-                    let more = ready & !(1 << bank) != 0;
-                    self.command_next = self.command_next.min(if more { tick + 1 } else { next });
                     return Some((bank, wish));
                 }
-                Err(from) => next = next.min(from),
+                Err(from) => *next = (*next).min(from),
             }
         }
-        self.command_next = self.command_next.min(next);
         None
     }
 
     /// When a bank may next want to send something, at the earliest.
-    #[inline]
+    #[inline(always)]
     pub(super) fn bank_from(&self, bank: usize) -> u64 {
         let (banks, [reads, writes]) = (&self.device.banks, &self.lines);
         let is_in = |set: u64| set >> bank & 1 == 1;
@@ -57,7 +80,7 @@ impl BankQueues {
     }
 
     /// Banks whose oldest request misses, unless hits keep the row open.
-    #[inline]
+    #[inline(always)]
     fn closers(&self) -> u64 {
         let [reads, writes] = &self.lines;
         if writes.is_empty() {
@@ -86,7 +109,8 @@ impl BankQueues {
             return (0, banks.row_bus);
         }
         let (mut open, mut close, mut next) = (openers, closers, NEVER);
-        for unit in 0..banks.layout.units {
+        let mut unit = 0;
+        while unit < banks.layout.units {
             let scope = banks.layout.unit_banks[unit % MOST_BANKS];
             let (act, pre) = (banks.unit_act_ok[unit % MOST_BANKS], banks.unit_pre_ok[unit % MOST_BANKS]);
             if act > tick && open & scope != 0 {
@@ -97,6 +121,7 @@ impl BankQueues {
                 close &= !scope;
                 next = next.min(pre);
             }
+            unit += 1;
         }
         if open != 0 {
             let (ready, later) = banks.may_activate(tick, open);
@@ -141,7 +166,7 @@ impl BankQueues {
     }
 
     /// What the bank wants to send at `tick`, or when it next may; `closes`: it would rather close its row.
-    #[inline]
+    #[inline(always)]
     fn wish(&self, tick: u64, bank: usize, closes: bool) -> Result<Wish, u64> {
         let banks = &self.device.banks;
         if banks.open >> bank & 1 == 0 {
