@@ -11,8 +11,9 @@ import pytest
 import rdu
 from rdu.compiler.compile import compile_graph
 from rdu.compiler.explain import Explanation, explain
-from rdu.compiler.links import Links, links
+from rdu.compiler.links import Links, links, shares
 from rdu.compiler.netlist import Netlist, Unit
+from rdu.compiler.timing import time_prefill
 from rdu.errors import RequestError
 from rdu.graph import Graph
 from rdu.machine import machine
@@ -53,6 +54,22 @@ def test_no_link_of_a_large_decoder_is_asked_for_too_much(sockets: int) -> None:
     )
     (kernel,) = explain(program, 1, 32).kernels
     assert kernel.busiest_link_vectors < kernel.hbm_cycles
+    assert 0.2 < kernel.busiest_link_share < 1, "of the time of the busiest unit, which is near that of HBM"
+
+
+def test_a_prompt_names_what_a_link_has_too_much_of() -> None:
+    """Sums of an operator that is split come to one gather: they ask the links there for more than those carry."""
+    wide = {"hidden_size": 576, "intermediate_size": 1536, "num_attention_heads": 9, "num_key_value_heads": 3}
+    graph = shapes(512, **wide, head_dim=64, vocab_size=49152)
+    found = time_prefill(graph, machine("sn40l"), prompt=512).run.program
+    (kernel,) = found.explain(found.block).kernels
+    assert kernel.busiest_link_share > 1
+    (name, vectors), *others = kernel.busiest_link_streams
+    assert ".mac." in name
+    assert ".gather." in name
+    assert 0.5 * kernel.busiest_link_vectors < vectors
+    assert vectors + sum(vectors for _, vectors in others) <= kernel.busiest_link_vectors
+    assert f"{kernel.busiest_link_share:.0%} of what it can carry" in str(found.explain(found.block))
 
 
 def test_text_and_plain_types() -> None:
@@ -97,6 +114,22 @@ def carried(sources: list[tuple[int, int]], targets: list[tuple[int, int]], toke
         ends.append(unit)
     net.connect(*ends, "f32", 4)
     return links(net, machine("tiny"), [tokens])
+
+
+def test_the_busiest_link_is_shared_by_what_goes_over_it() -> None:
+    net = Netlist("n", 1, 4, 1)
+    ends = {name: net.unit(name, name, "map", {}, pcus=1) for name in "abc"}
+    for name, place in zip("abc", ((0, 0), (0, 2), (0, 3)), strict=True):
+        ends[name].tiles = np.array([place])
+    for source, target in ("ab", "ac", "bc", "ca"):
+        net.connect(ends[source], ends[target], "f32", 4)
+    whole, mine = shares(net, machine("tiny"), [5, 3, 4, 9])
+    # To the right of a both of its streams; from c back to a another link.
+    assert whole.busiest == 9
+    assert mine == [0, 0, 0, 9]
+    whole, mine = shares(net, machine("tiny"), [5, 3, 4, 7])
+    assert whole.busiest == 8
+    assert mine == [5, 3, 0, 0]
 
 
 def used(found: Links) -> Iterator[tuple[str, int, int, int, float]]:

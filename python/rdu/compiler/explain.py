@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from rdu.compiler.allocate import hbm_vectors_per_cycle
 from rdu.compiler.formats import VECTOR_BYTES
-from rdu.compiler.links import firings, links
+from rdu.compiler.links import firings, shares
 from rdu.compiler.lower import Kernel
 from rdu.compiler.netlist import Json, Unit
 from rdu.machine import Machine
@@ -85,6 +85,10 @@ class KernelRow:
         In a pass of all positions.
     busiest_link_vectors : float
         What the busiest link of the mesh carries in a call; a link carries one a cycle at most.
+    busiest_link_share : float
+        Of what it can carry while the busiest unit works, or HBM at its peak: above 1, it is asked for too much.
+    busiest_link_streams : tuple of (str, float)
+        The streams that it carries most of, at most three, and their vectors.
     longest_way_cycles : int
         Latency of the longest stream on chip.
     """
@@ -96,6 +100,8 @@ class KernelRow:
     streams: int
     hbm_cycles: float
     busiest_link_vectors: float
+    busiest_link_share: float
+    busiest_link_streams: tuple[tuple[str, float], ...]
     longest_way_cycles: int
     operators: tuple[OperatorRow, ...]
 
@@ -126,8 +132,13 @@ class Explanation:
             yield ""
             yield (
                 f"kernel {kernel.name}: calls {kernel.calls}, PCUs {kernel.pcus} of {self.have_pcus}, "
-                f"PMUs {kernel.pmus} of {self.have_pmus}, HBM {kernel.hbm_cycles:,.0f} cycles a call, busiest link "
-                f"{kernel.busiest_link_vectors:,.0f} vectors, longest way {kernel.longest_way_cycles} cycles"
+                f"PMUs {kernel.pmus} of {self.have_pmus}, HBM {kernel.hbm_cycles:,.0f} cycles a call, "
+                f"longest way {kernel.longest_way_cycles} cycles"
+            )
+            streams = ", ".join(f"{name} {vectors:,.0f}" for name, vectors in kernel.busiest_link_streams)
+            yield (
+                f"  busiest link: {kernel.busiest_link_vectors:,.0f} vectors, {kernel.busiest_link_share:.0%} of "
+                f"what it can carry while the busiest unit or HBM works; most of {streams}"
             )
             yield HEADINGS
             most = max([op.busy_cycles for op in kernel.operators] + [1])
@@ -186,14 +197,19 @@ def _kernel(kernel: Kernel, sites: list[Site], machine: Machine, past: int) -> K
         pcus, pmus = sum(unit.pcus for unit in found), sum(unit.pmus for unit in found)
         bound = "hbm" if hbm > busy else "units"
         operators.append(OperatorRow(name, pcus, pmus, loaded.get(name, 0), hbm, busy, bound, tuple(found)))
+    whole, mine = shares(kernel.net, machine, tokens)
+    hbm_cycles = sum(op.hbm_cycles for op in operators)
+    carried = sorted(zip((stream.name for stream in kernel.streams), mine, strict=True), key=lambda one: -one[1])
     return KernelRow(
         kernel.name,
         len(sites),
         sum(op.pcus for op in operators),
         sum(op.pmus for op in operators),
         len(kernel.streams),
-        sum(op.hbm_cycles for op in operators),
-        links(kernel.net, machine, tokens).busiest,
+        hbm_cycles,
+        whole.busiest,
+        whole.busiest * kernel.net.link_cycles / max(hbm_cycles, *(op.busy_cycles for op in operators), 1),
+        tuple(one for one in carried[:3] if one[1]),
         max(stream.latency for stream in kernel.streams if not stream.peers),
         tuple(operators),
     )

@@ -32,13 +32,30 @@ class Links:
         """Vectors over the link that carries most."""
         return float(max(self.along.max(), self.across.max()))
 
+    def at_busiest_of(self, whole: Links) -> float:
+        """Vectors over the link that carries most of ``whole``."""
+        along = whole.along.max() >= whole.across.max()
+        mine, all_loads = (self.along, whole.along) if along else (self.across, whole.across)
+        return float(mine.flat[int(all_loads.argmax())])
+
+
+def shares(netlist: Netlist, machine: Machine, tokens: Sequence[int]) -> tuple[Links, list[float]]:
+    """What all streams together make every link carry, and what each of them does of the busiest."""
+    whole = links(netlist, machine, tokens)
+    each = (_links([stream], machine, [count]) for stream, count in zip(netlist.streams, tokens, strict=True))
+    return whole, [one.at_busiest_of(whole) for one in each]
+
 
 def links(netlist: Netlist, machine: Machine, tokens: Sequence[int]) -> Links:
     """Add up what ``tokens`` (of one member of each stream, in order) make every link carry."""
+    return _links(netlist.streams, machine, tokens)
+
+
+def _links(streams: Sequence[Stream], machine: Machine, tokens: Sequence[int]) -> Links:
     rows, columns = machine.grid.rows, machine.grid.columns * machine.tiles
     # First differences along the way of each direction.
     along, across = np.zeros((rows, columns + 1, 2)), np.zeros((rows + 1, columns, 2))
-    for stream, count in zip(netlist.streams, tokens, strict=True):
+    for stream, count in zip(streams, tokens, strict=True):
         groups = members(stream, machine.grid.columns)
         if _alike(stream):
             for source, target in groups:
