@@ -4,13 +4,15 @@
 const EXACT: u64 = 256;
 const STEPS: u64 = 128;
 
-/// Buckets: latencies up to 2^35 ticks, longer ones count with those.
+/// Buckets at most: latencies up to 2^35 ticks, longer ones count with those.
 const BUCKETS: usize = 4096;
+/// Buckets are made so many at a time: most latencies are short, and what is kept of a replay is copied often.
+const MADE: usize = 128;
 
 /// Latencies in ticks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Latencies {
-    /// Of each bucket; none before the first is counted.
+    /// Of each bucket, as far as any was needed.
     counts: Vec<u64>,
     pub count: u64,
     pub sum: u64,
@@ -41,24 +43,29 @@ impl Latencies {
     pub fn add(&mut self, ticks: u64) {
         match self.counts.get_mut(Self::index(ticks)) {
             Some(count) => *count += 1,
-            None => self.add_first(ticks),
+            None => self.add_longer(ticks),
         }
         self.count += 1;
         self.sum += ticks;
         self.most = self.most.max(ticks);
     }
 
-    /// The first latency, or one of those that count with the longest.
+    /// One that is longer than those before, or that counts with the longest.
     #[cold]
-    fn add_first(&mut self, ticks: u64) {
-        self.counts.resize(BUCKETS, 0);
-        self.counts[Self::index(ticks).min(BUCKETS - 1)] += 1;
+    fn add_longer(&mut self, ticks: u64) {
+        *self.bucket(Self::index(ticks).min(BUCKETS - 1)) += 1;
+    }
+
+    fn bucket(&mut self, index: usize) -> &mut u64 {
+        if index >= self.counts.len() {
+            self.counts.resize((index + 1).next_multiple_of(MADE), 0);
+        }
+        &mut self.counts[index]
     }
 
     fn add_counts(&mut self, counts: impl Iterator<Item = (usize, u64)>) {
         for (at, more) in counts.filter(|&(_, more)| more > 0) {
-            self.counts.resize(BUCKETS, 0);
-            self.counts[at] += more;
+            *self.bucket(at) += more;
             self.count += more;
         }
     }
