@@ -13,6 +13,7 @@ mod order;
 mod pace;
 mod passes;
 mod period;
+mod ready;
 mod track;
 mod values;
 
@@ -30,9 +31,10 @@ use crate::unit::Choice;
 use body::{Body, CHUNK, Grains, Piece, Place, pieces};
 use firing::{ANY, Scratch};
 use lane::Lane;
-use order::{Ready, dataflow_order};
+use order::{dataflow_order, reaches};
 use pace::Tables;
 use period::Periods;
+use ready::Ready;
 use std::time::{Duration, Instant};
 use values::Buffer;
 
@@ -128,13 +130,15 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             let ends = (rank[stream.from.0], rank[stream.to.0]);
             Lane::new(stream, bound.slots[at], ends, &grains[at], &mut times, &tables)
         };
-        let lanes = program.streams.iter().enumerate().map(lane).collect();
+        let lanes: Vec<Lane> = program.streams.iter().enumerate().map(lane).collect();
+        let reach = reaches(program, &order).max().unwrap_or(0);
+        let bytes = size_of_val(&times[..]) + size_of_val(&lanes[..]) + order.len() * size_of::<(Actor, Body)>();
         let buffer = |stream: &crate::stream::Stream| Buffer::new(stream.initial, stream.lanes);
         Engine {
             actors: order.iter().zip(&pieces).map(actor).collect(),
             doors: Doors::new(bound, &order, memory),
             buffers: if VALUES { program.streams.iter().map(buffer).collect() } else { Vec::new() },
-            ready: Ready::new(order.len()),
+            ready: Ready::new(order.len(), reach, bytes),
             firings: 0,
             scratch: Scratch::new(),
             skips: false,
@@ -185,10 +189,8 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             if self.skips {
                 self.watch_periods(units);
             }
-            let mut at = 0;
             loop {
-                while let Some(unit) = self.ready.take(at) {
-                    at = unit;
+                while let Some(unit) = self.ready.take() {
                     self.visit(unit)?;
                     if self.firings >= next_poll {
                         if !watch(self.firings) {

@@ -1,10 +1,50 @@
-//! The order in which units are visited, and the set of those that may be able to fire.
+//! The order in which units are visited.
 
 use crate::program::Program;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
-/// Every unit after those that feed it, except around a loop, and depth first: a unit comes soon after its producers,
-/// while what they made is still in the cache.
+/// Every unit after those that feed it, except around a loop, and soon after them, while what they made is still in the
+/// cache.
 pub(crate) fn dataflow_order(program: &Program) -> Vec<usize> {
+    // Trees are best walked depth first; where units stand in the program as they follow each other, that is better.
+    let (deep, flat) = (depth_first(program), in_turn(program));
+    let far = |order: &[usize]| reaches(program, order).map(|reach| (reach as u128).pow(2)).sum::<u128>();
+    if far(&deep) <= far(&flat) { deep } else { flat }
+}
+
+/// How far apart the two units of each stream are in `order`.
+pub(crate) fn reaches<'a>(program: &'a Program, order: &[usize]) -> impl Iterator<Item = usize> + 'a {
+    let mut rank = vec![0usize; order.len()];
+    order.iter().enumerate().for_each(|(at, &unit)| rank[unit] = at);
+    program.streams.iter().map(move |stream| rank[stream.from.0].abs_diff(rank[stream.to.0]))
+}
+
+/// Units as they stand in the program, but each after those that feed it; around a loop, the first that is left.
+fn in_turn(program: &Program) -> Vec<usize> {
+    let count = program.units.len();
+    let mut missing: Vec<usize> = (0..count).map(|unit| program.inputs(unit).len()).collect();
+    let mut free: BinaryHeap<_> = (0..count).filter(|&unit| missing[unit] == 0).map(Reverse).collect();
+    let (mut order, mut seen, mut left) = (Vec::with_capacity(count), vec![false; count], 0..count);
+    while let Some(unit) = free.pop().map(|Reverse(unit)| unit).or_else(|| left.find(|&unit| !seen[unit])) {
+        if seen[unit] {
+            continue;
+        }
+        seen[unit] = true;
+        order.push(unit);
+        for &stream in program.outputs(unit) {
+            let consumer = program.streams[stream].to.0;
+            missing[consumer] -= 1;
+            if missing[consumer] == 0 {
+                free.push(Reverse(consumer));
+            }
+        }
+    }
+    order
+}
+
+/// From each sink back along its inputs.
+fn depth_first(program: &Program) -> Vec<usize> {
     let count = program.units.len();
     let (mut order, mut seen) = (Vec::with_capacity(count), vec![false; count]);
     let mut path: Vec<(usize, usize)> = Vec::new();
@@ -29,72 +69,4 @@ pub(crate) fn dataflow_order(program: &Program) -> Vec<usize> {
         }
     }
     order
-}
-
-/// A set of units in two layers of bits, so that the next one is found at once among a hundred thousand.
-pub(crate) struct Ready {
-    words: Vec<u64>,
-    /// One bit for each word that is not empty.
-    summary: Vec<u64>,
-}
-
-impl Ready {
-    /// None of `count` units.
-    pub(crate) fn new(count: usize) -> Self {
-        let words = count.div_ceil(64);
-        Ready { words: vec![0; words], summary: vec![0; words.div_ceil(64)] }
-    }
-
-    #[inline(always)]
-    pub(crate) fn insert(&mut self, unit: usize) {
-        self.words[unit / 64] |= 1 << (unit % 64);
-        self.summary[unit / 4096] |= 1 << (unit / 64 % 64);
-    }
-
-    /// Takes out the first unit from `from` on, or else the first of all.
-    #[inline(always)]
-    pub(crate) fn take(&mut self, from: usize) -> Option<usize> {
-        let unit = self.find(from).or_else(|| self.find(0))?;
-        self.words[unit / 64] &= !(1 << (unit % 64));
-        if self.words[unit / 64] == 0 {
-            self.summary[unit / 4096] &= !(1 << (unit / 64 % 64));
-        }
-        Some(unit)
-    }
-
-    #[inline(always)]
-    fn find(&self, from: usize) -> Option<usize> {
-        let word = from / 64;
-        let here = self.words.get(word)? & (u64::MAX << (from % 64));
-        if here != 0 {
-            return Some(word * 64 + here.trailing_zeros() as usize);
-        }
-        let next = word + 1;
-        let mut mask = u64::MAX << (next % 64);
-        for at in next / 64..self.summary.len() {
-            let bits = self.summary[at] & mask;
-            if bits != 0 {
-                let word = at * 64 + bits.trailing_zeros() as usize;
-                return Some(word * 64 + self.words[word].trailing_zeros() as usize);
-            }
-            mask = u64::MAX;
-        }
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn units_come_out_in_order_and_around() {
-        let mut ready = Ready::new(10_000);
-        (0..10_000).for_each(|unit| ready.insert(unit));
-        (0..10_000).for_each(|unit| assert_eq!(ready.take(unit), Some(unit)));
-        assert_eq!(ready.take(0), None);
-        [9_999, 4_096, 63].into_iter().for_each(|unit| ready.insert(unit));
-        assert_eq!((ready.take(64), ready.take(4_097), ready.take(9_999)), (Some(4_096), Some(9_999), Some(63)));
-        assert_eq!(ready.take(5), None);
-    }
 }
