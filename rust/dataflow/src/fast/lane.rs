@@ -64,8 +64,9 @@ impl Lane {
             Some((produced, consumed)) => {
                 // Initial tokens, and slots that were never used, belong to entries before entry 0.
                 let before = times.len();
-                let made = Track::new(times, produced.most(capacity), 1);
-                let freed = Track::new(times, 2 * consumed.most(capacity), 1);
+                let made = Track::new(times, produced.most(capacity + consumed.pauses()), 1);
+                // What `check` asks for may be as old as a whole capacity before the slots that the consumer frees at once.
+                let freed = Track::new(times, consumed.most(2 * capacity + produced.pauses()), 1);
                 times[before..].fill(LONG_AGO);
                 (made, None, freed)
             }

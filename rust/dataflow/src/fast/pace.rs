@@ -67,9 +67,20 @@ impl Rates {
         tokens / self.round() * self.length() + self.before.partition_point(|&before| before <= rest) as u64 - 1
     }
 
-    /// Firings that can lie between the two ends of a stream of `capacity` slots.
-    pub(super) fn most(&self, capacity: u64) -> u64 {
-        self.firings(capacity) + self.length() + 1
+    /// The most firings from one that moves some token up to those that move the `tokens` tokens from there on.
+    pub(super) fn most(&self, tokens: u64) -> u64 {
+        // As many as can be: where the last of these tokens is just the last of a firing.
+        let (round, rest) = (self.round(), tokens % self.round());
+        let firings = |&end: &u64| {
+            let first = (end + round - rest) % round;
+            self.firings(first + tokens) - self.firings(first)
+        };
+        self.before.iter().map(firings).max().unwrap_or(0)
+    }
+
+    /// A token more where firings may move none: such a firing is said to wait for what the one before it waited for.
+    pub(super) fn pauses(&self) -> u64 {
+        u64::from(self.before.windows(2).any(|pair| pair[0] == pair[1]))
     }
 }
 
@@ -344,6 +355,18 @@ mod tests {
             next
         };
         (0..firings).map(one).collect()
+    }
+
+    #[test]
+    fn most_firings_are_found_at_the_ends_of_firings() {
+        for list in [&[1][..], &[3], &[2, 0, 5], &[0, 7], &[4, 4, 1]] {
+            let rates = Rates::new(list.iter().copied());
+            for tokens in 0..40 {
+                let anywhere = (0..rates.round()).map(|first| rates.firings(first + tokens) - rates.firings(first));
+                assert_eq!(Some(rates.most(tokens)), anywhere.max(), "{list:?} {tokens}");
+            }
+        }
+        assert_eq!([&[1][..], &[2, 0, 5]].map(|list| Rates::new(list.iter().copied()).pauses()), [0, 1]);
     }
 
     #[test]
