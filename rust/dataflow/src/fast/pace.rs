@@ -95,6 +95,8 @@ fn rounds(writer: &Rates, reader: &Rates) -> (u64, u64) {
 struct Table {
     /// For the firings of a round of the reader, and a chunk more.
     by: Vec<u32>,
+    /// How many of these firings can go when the writer has fired 0, 1, 2 times and so on, for the first that matter.
+    possible: Vec<u32>,
     /// Firings in a round of both.
     writer: i64,
     reader: usize,
@@ -107,8 +109,11 @@ impl Table {
         let (of_writer, of_reader) = rounds(writer, reader);
         let first = reader.firings(slack);
         let by = |firing| writer.firings(reader.tokens(first + firing + 1) - slack - 1) as u32;
-        let by = (0..of_reader + CHUNK as u64).map(by).collect();
-        Table { by, writer: of_writer as i64, reader: of_reader as usize }
+        let by: Vec<u32> = (0..of_reader + CHUNK as u64).map(by).collect();
+        // A writer that fires far more often than its reader is looked up by halving.
+        let fired = 0..2 * by.len() as u32;
+        let possible = fired.map(|fired| by.partition_point(|&by| by < fired) as u32).collect();
+        Table { by, possible, writer: of_writer as i64, reader: of_reader as usize }
     }
 }
 
@@ -150,11 +155,12 @@ impl Reach {
     /// How many of the next `most` firings, a chunk at most, can go when the writer has fired so often.
     #[inline(always)]
     pub(super) fn possible(&self, fired: i64, most: u64) -> u64 {
-        let (there, by) = (fired - self.base, &self.table.by[self.at..self.at + most as usize]);
-        match by.last() {
-            Some(&last) if i64::from(last) >= there => by.partition_point(|&by| i64::from(by) < there) as u64,
-            _ => most,
+        let there = (fired - self.base).max(0);
+        if let Some(&possible) = self.table.possible.get(there as usize) {
+            return u64::from(possible).saturating_sub(self.at as u64).min(most);
         }
+        let by = &self.table.by[self.at..self.at + most as usize];
+        by.partition_point(|&by| i64::from(by) < there) as u64
     }
 
     /// All firings that can go when the writer has fired so often.
@@ -184,10 +190,18 @@ impl Reach {
     /// Sets `out` to what the next firings wait for, plus `add`.
     #[inline(always)]
     pub(super) fn put(&self, times: &[i64], track: &Track, add: i64, out: &mut [i64]) {
-        let ring = track.ring(times);
-        for (out, &by) in out.iter_mut().zip(&self.table.by[self.at..]) {
-            *out = ring[(self.base + i64::from(by)) as usize & (ring.len() - 1)] + add;
-        }
+        let time = self.times(track.ring(times), add);
+        let by = self.table.by[self.at..self.at + out.len()].as_chunks::<FEW>();
+        let few = out.as_chunks_mut::<FEW>();
+        few.0.iter_mut().zip(by.0).for_each(|(out, by)| *out = by.map(&time));
+        few.1.iter_mut().zip(by.1).for_each(|(out, &by)| *out = time(by));
+    }
+
+    /// When the firing of the writer that a place of the table names happened, plus `add`.
+    #[inline(always)]
+    fn times<'a>(&self, ring: &'a [i64], add: i64) -> impl Fn(u32) -> i64 + use<'a> {
+        let base = self.base as usize;
+        move |by| ring[base.wrapping_add(by as usize) & (ring.len() - 1)] + add
     }
 
     /// Whether what the next firings wait for, plus `add`, may be later than `than`. Times only rise: where the last of a
@@ -203,10 +217,16 @@ impl Reach {
     /// Sets `out` to the later of `than` and what the next firings wait for, plus `add`.
     #[inline(always)]
     pub(super) fn later(&self, times: &[i64], track: &Track, add: i64, than: &[i64], out: &mut [i64]) {
-        let ring = track.ring(times);
-        for ((out, &than), &by) in out.iter_mut().zip(than).zip(&self.table.by[self.at..]) {
-            *out = than.max(ring[(self.base + i64::from(by)) as usize & (ring.len() - 1)] + add);
+        let time = self.times(track.ring(times), add);
+        let than = than[..out.len()].as_chunks::<FEW>();
+        let by = self.table.by[self.at..self.at + out.len()].as_chunks::<FEW>();
+        let few = out.as_chunks_mut::<FEW>();
+        for ((out, than), by) in few.0.iter_mut().zip(than.0).zip(by.0) {
+            for at in 0..FEW {
+                out[at] = than[at].max(time(by[at]));
+            }
         }
+        few.1.iter_mut().zip(than.1).zip(by.1).for_each(|((out, &than), &by)| *out = than.max(time(by)));
     }
 
     /// Whether none of the next `count` firings starts, at the times of `starts` from `first` on, before what it waits for
