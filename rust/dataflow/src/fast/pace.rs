@@ -316,6 +316,9 @@ impl Pace {
             {
                 self.mark.next += count as i64;
                 self.mark.reach.advance(count);
+                if count < CHUNK {
+                    return self.mark.high;
+                }
             } else {
                 self.raise(times, starts, ends, count as i64);
             }
