@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import rdu
 from decoder_oracle import Cuts, Oracle
@@ -21,6 +23,7 @@ from rdu.graph import Graph
 from rdu.machine import machine
 from rdu.models import Checkpoint, load
 from rdu.models.generate import Decoder
+from rdu.testing.checkpoints import write_folder
 
 DTYPES = ("fp32", "bf16", "int8", "w8a8")
 NAMED = {folder.name: folder for folder in TINY}
@@ -271,3 +274,56 @@ def test_a_real_model_on_several_sockets(smollm2: Checkpoint) -> None:
         shared = decoder(smollm2, machine("sn40l", sockets=sockets)).generate(ids, 16, mode="values", ignore_eos=True)
         assert shared.tokens == alone.tokens
         np.testing.assert_allclose(shared.logits, alone.logits, rtol=0, atol=1e-3)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    heads=st.sampled_from([(1, 1), (2, 1), (4, 2), (6, 3), (6, 2), (8, 8)]),
+    head_dim=st.sampled_from([2, 8, 34]),
+    hidden=st.sampled_from([8, 33, 64]),
+    ffn=st.integers(1, 150),
+    vocabulary=st.integers(1, 90),
+    biased=st.booleans(),
+    tied=st.booleans(),
+    how=st.sampled_from(["exchange", "scatter", "ring"]),
+    dtype=st.sampled_from(DTYPES),
+    data=st.data(),
+)
+def test_random_shapes(
+    tmp_path_factory: pytest.TempPathFactory,
+    heads: tuple[int, int],
+    head_dim: int,
+    hidden: int,
+    ffn: int,
+    vocabulary: int,
+    biased: bool,
+    tied: bool,
+    how: str,
+    dtype: str,
+    data: st.DataObject,
+) -> None:
+    """Padding in every dimension, sockets with nothing but padding, one head for all: tokens, blocks and oracle."""
+    config = {
+        "num_attention_heads": heads[0],
+        "num_key_value_heads": heads[1],
+        "head_dim": head_dim,
+        "hidden_size": hidden,
+        "intermediate_size": ffn,
+        "vocab_size": vocabulary,
+        "attention_bias": biased,
+        "mlp_bias": biased,
+        "tie_word_embeddings": tied,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+        "num_hidden_layers": 1,
+    }
+    folder = write_folder(tmp_path_factory.mktemp("model"), config=config)
+    sockets = data.draw(st.sampled_from([n for n in range(2, 9) if shared(folder, n)] or [1]))
+    # Room for any of them; what does not fit is `test_compile.py`'s.
+    many = {"grid__pcus_per_tile": 256, "grid__pmus_per_tile": 256, "grid__rows": 32}
+    d = decoder(folder, machine("tiny", sockets=sockets, p2p__all_reduce=how, **many), dtype=dtype, context=8)
+    ids = [at % vocabulary for at in (0, 7, 3, 5)]
+    logits = Oracle(d.checkpoint, sockets, dtype, how, cuts(d)).logits(ids)
+    for mode in ("split", "step"):
+        run = d.program.session(mode).feed(ids[:3]).feed(ids[3:]).result()
+        assert_same_bits(run.logits, logits)
