@@ -201,8 +201,9 @@ def test_heads_that_do_not_divide(name: str, sockets: int, message: str) -> None
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("how", ["exchange", "scatter", "ring"])
-@pytest.mark.parametrize(("name", "sockets"), [("s02_gqa", 2), ("s08_odd_sizes", 3), ("s06_attn_mlp_bias", 4)])
+@pytest.mark.parametrize(
+    ("name", "sockets", "how"), [("s02_gqa", 2, "exchange"), ("s08_odd_sizes", 3, "scatter"), ("s13_qwen3", 4, "ring")]
+)
 def test_tokens_carry_the_same_values(name: str, sockets: int, how: str, dtype: str) -> None:
     """All sockets in one program, every vector between them with its values: the bits of the blocked kernels, and the
     cycles and counters of the one socket that stands for all.
