@@ -39,9 +39,9 @@ pub(crate) trait Simd: Copy {
     /// Positions whose accumulators fit the registers beside one panel of weights.
     const BLOCK: usize;
 
-    /// Asks for a cache line that will be read soon.
+    /// Asks for a cache line that will be read soon; it need not exist.
     #[inline(always)]
-    fn prefetch<T>(self, _line: &T) {}
+    fn prefetch<T>(self, _line: *const T) {}
     fn splat(self, value: f32) -> Self::Lanes;
     fn load(self, values: &[f32; WIDTH]) -> Self::Lanes;
     fn store(self, lanes: Self::Lanes, values: &mut [f32; WIDTH]);

@@ -2,6 +2,7 @@
 
 pub mod address;
 mod aside;
+mod awake;
 pub mod contents;
 pub mod element;
 pub mod error;

@@ -23,9 +23,9 @@ impl Simd for Avx2 {
     const BLOCK: usize = 6;
 
     #[inline(always)]
-    fn prefetch<T>(self, line: &T) {
-        // SAFETY: a prefetch reads nothing and cannot fault.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>((&raw const *line).cast()) };
+    fn prefetch<T>(self, line: *const T) {
+        // SAFETY: a prefetch reads nothing and cannot fault, wherever it points.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
     }
 
     #[inline(always)]

@@ -4,6 +4,7 @@ use super::linear::Quantized;
 use super::{PlanOp, Workspace};
 use crate::address::Address;
 use crate::aside::{Stop, aside};
+use crate::awake::awake;
 use crate::contents::Contents;
 use crate::error::MachineError;
 use crate::function::rotate;
@@ -20,7 +21,8 @@ pub fn run(
     watch: Watch,
     here: impl FnOnce(Watch) -> Result<(), MachineError>,
 ) -> Result<(), MachineError> {
-    let values = |stop: &Stop| calls.iter().try_for_each(|asked| values(asked.kernel, &asked.call, contents, stop));
+    let values =
+        |stop: &Stop| awake(|| calls.iter().try_for_each(|asked| values(asked.kernel, &asked.call, contents, stop)));
     aside(watch, values, here)
 }
 
