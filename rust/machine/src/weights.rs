@@ -151,3 +151,59 @@ fn columns<T: Copy + Default>(data: &[T], inner: usize, mine: Range<usize>, size
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTER: usize = 70;
+    const INNER: usize = 5;
+
+    /// Tiles of each part, and its scales; part p at 65536 p, scales 32768 behind it.
+    fn placed(element: Element, cut: Cut, count: usize) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
+        let data: Vec<f32> = (0..OUTER * INNER).map(|at| (at * 37 % 101) as f32 - 50.0).collect();
+        let mut contents = Contents::default();
+        let places: Vec<Place> =
+            (0..count as u64).map(|p| Place { tiles: p << 16, scales: Some((p << 16) + (1 << 15)) }).collect();
+        places.iter().for_each(|place| contents.state.reserve(place.tiles, 1 << 16).unwrap());
+        let weight = Weight { rows: Rows::F32(&data), outer: OUTER, inner: INNER };
+        put_tiles(&mut contents, weight, element, cut, &places).unwrap();
+        let (outer, inner) = match cut {
+            Cut::Outputs => (OUTER.div_ceil(count), INNER),
+            Cut::Inputs => (OUTER, INNER.div_ceil(count)),
+        };
+        let elements = tile_count(outer, element) * inner * element.lanes();
+        let tiles = places.iter().map(|place| contents.values(place.tiles, elements, element).unwrap()).collect();
+        let scales = places.iter().map(|place| contents.values((1 << 15) + place.tiles, outer, Element::F32).unwrap());
+        (tiles, scales.collect())
+    }
+
+    /// Element (o, k) of tiles.
+    fn at(tiles: &[f32], inner: usize, lanes: usize, o: usize, k: usize) -> f32 {
+        tiles[(o / lanes * inner + k) * lanes + o % lanes]
+    }
+
+    #[test]
+    fn parts_are_stretches_of_the_whole() {
+        for element in [Element::Bf16, Element::F32, Element::Int8] {
+            let lanes = element.lanes();
+            let (whole, scales) = placed(element, Cut::Outputs, 1);
+            for count in [2, 3, 4] {
+                let size = OUTER.div_ceil(count);
+                let (parts, beside) = placed(element, Cut::Outputs, count);
+                for (o, k) in (0..OUTER).flat_map(|o| (0..INNER).map(move |k| (o, k))) {
+                    let (p, row) = (o / size, o % size);
+                    assert_eq!(at(&parts[p], INNER, lanes, row, k), at(&whole[0], INNER, lanes, o, k));
+                    assert_eq!(beside[p][row], scales[0][o], "{element:?}: a row's scale is its own");
+                }
+                let size = INNER.div_ceil(count);
+                let (parts, beside) = placed(element, Cut::Inputs, count);
+                for (o, k) in (0..OUTER).flat_map(|o| (0..count * size).map(move |k| (o, k))) {
+                    let wanted = if k < INNER { at(&whole[0], INNER, lanes, o, k) } else { 0.0 };
+                    assert_eq!(at(&parts[k / size], size, lanes, o, k % size), wanted, "{element:?} {count} {o} {k}");
+                }
+                assert!(beside.iter().all(|part| *part == scales[0]), "{element:?}: scales are those of whole rows");
+            }
+        }
+    }
+}
