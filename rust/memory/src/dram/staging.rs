@@ -61,24 +61,28 @@ impl<S: Schedule> Lane<S> {
         let staged = &mut staged[kind as usize];
         while *due < end && !staged.is_empty() {
             let tick = *due;
-            let mut left = if controller.has_room(kind) { OFFERS } else { 0 };
-            if left > staged.len() && tick > front {
-                break;
-            }
-            while left > 0 && controller.has_room(kind) {
-                let Some(&burst) = staged.front().filter(|burst| burst.since <= tick) else { break };
-                let now = tick - S::LAG;
-                controller.offer(now, kind, Burst { since: now, ..burst });
-                staged.pop_front();
-                taken.add(tick, 1);
-                left -= 1;
+            if controller.has_room(kind) {
+                let mut left = OFFERS;
+                if staged.len() < left && tick > front {
+                    break;
+                }
+                while left > 0 && controller.has_room(kind) {
+                    let Some(&burst) = staged.front().filter(|burst| burst.since <= tick) else { break };
+                    let now = tick - S::LAG;
+                    controller.offer(now, kind, Burst { since: now, ..burst });
+                    staged.pop_front();
+                    left -= 1;
+                }
+                taken.add(tick, OFFERS - left);
             }
             if controller.next() <= tick {
                 controller.tick(tick);
             }
             *clock = tick;
             *due = controller.next().max(tick + 1);
-            if let Some(burst) = staged.front().filter(|_| controller.has_room(kind)) {
+            if controller.has_room(kind)
+                && let Some(burst) = staged.front()
+            {
                 *due = burst.since.clamp(tick + 1, *due);
             }
         }
