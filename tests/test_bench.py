@@ -10,7 +10,7 @@ from rdu.cli import main
 from rdu.errors import RunError
 from rdu.memory import Dram, bench
 
-PATTERNS = ["seq_read", "seq_write", "rand_read", "rand_mix", "one_read", "whole_read"]
+PATTERNS = ["seq_read", "seq_each", "seq_write", "rand_read", "rand_mix", "one_read", "whole_read"]
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -29,7 +29,8 @@ def test_one_json_object_and_nothing_else(capsys: pytest.CaptureFixture[str]) ->
     assert len({tuple(row) for row in rows}) == 1
     assert all(row["host_s"] > 0 and 0 < row["peak_fraction"] <= 1 for row in rows)
     # Only the reference memories have a peer, and only on its streams.
-    assert [row["times_peer"] is not None for row in rows] == [False] * 6 + [True, False, True, False, False, False]
+    peers = [False] * 7 + [True, False, False, True, False, False, False]
+    assert [row["times_peer"] is not None for row in rows] == peers
 
 
 def test_a_table_that_fits_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,8 +40,8 @@ def memory(names: tuple[str, ...], bursts: int, settings: tuple[str, ...], as_js
     """Serve standard traffic with MEMORY: a preset, a TOML file, or a reference configuration such as HBM3_6400.
 
     Columns: bandwidth, its part of the peak, mean latency of reads in ns, row hits; on the host, million bursts a
-    second, and how many times what Ramulator 2.1 or DRAMsim3 do on the same memory and stream, where that is known (CPU
-    seconds of one thread of another host).
+    CPU second of one thread, and how many times what Ramulator 2.1 or DRAMsim3 do on the same memory and stream, where
+    that is known (CPU seconds of one thread of another host).
     """
     from rdu.memory.bench import measure
 
