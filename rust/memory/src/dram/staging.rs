@@ -13,8 +13,8 @@ use super::run::{Run, STAGED};
 
 /// Ticks that a channel may run ahead of the front.
 const AHEAD: u64 = 1 << 12;
-/// Channels run on between two looks at `stop`: a few milliseconds.
-const PATIENCE: usize = 1 << 8;
+/// Bursts cut between two looks at `stop`: a few milliseconds.
+const PATIENCE: u64 = 1 << 14;
 
 /// How many bursts all channels together took at each tick from the front on.
 struct Taken {
@@ -118,7 +118,7 @@ impl<S: Schedule> Run<'_, S> {
         let mut taken = Taken { counts: vec![0; AHEAD as usize], front: self.tick };
         let mut room = STAGED * self.lanes.len();
         let mut offered = vec![0; self.lanes.len()];
-        let mut looks = 0;
+        let mut look_at = PATIENCE;
         loop {
             let mut next = self.lanes.iter().map(|lane| lane.takes_from(kind)).min().unwrap_or(u64::MAX);
             // What was taken before makes room at the front; whoever had nothing may take of it at once.
@@ -145,9 +145,11 @@ impl<S: Schedule> Run<'_, S> {
             for lane in self.lanes.iter_mut().filter(|lane| lane.takes_from(kind) <= next) {
                 lane.run_ahead(kind, &mut taken);
             }
-            looks += 1;
-            if looks % PATIENCE == 0 && stop() {
-                return Err(DramError::Stopped);
+            if self.cut >= look_at {
+                look_at = self.cut + PATIENCE;
+                if stop() {
+                    return Err(DramError::Stopped);
+                }
             }
         }
         let ends = self.lanes.iter_mut().zip(&offered).map(|(lane, &offered)| lane.run_out(kind, offered));
