@@ -35,7 +35,7 @@ impl<S: Schedule> Run<'_, S> {
         let kind = self.cutter.kind();
         for _ in 0..steps {
             let Some(Lane { controller, .. }) = self.lanes.first_mut() else { return Ok(false) };
-            let tick = self.tick;
+            let mut tick = self.tick;
             let mut offers = OFFERS;
             while offers > 0 && controller.has_room(kind) {
                 let small = self.cutter.cut_small();
@@ -53,9 +53,23 @@ impl<S: Schedule> Run<'_, S> {
             if controller.next() <= tick {
                 controller.tick(tick);
             }
-            let more = controller.has_room(kind) && !self.cutter.is_empty();
+            let mut sent = controller.device().statistics.bursts[kind as usize];
+            let mut room = controller.has_room(kind);
+            if !room && self.cut < pause.cut && !self.cutter.is_empty() {
+                // There is nothing to offer before a command makes room.
+                while !room && sent < self.mark {
+                    let next = controller.next().max(tick + 1);
+                    if next >= pause.tick {
+                        break;
+                    }
+                    tick = next;
+                    controller.tick(tick);
+                    sent = controller.device().statistics.bursts[kind as usize];
+                    room = controller.has_room(kind);
+                }
+            }
+            let more = room && !self.cutter.is_empty();
             self.tick = if more { tick + 1 } else { controller.next().max(tick + 1) };
-            let sent = controller.device().statistics.bursts[kind as usize];
             if (sent >= self.mark || self.cutter.is_empty()) && !self.pass_mark(sent) {
                 self.tick = tick;
                 return Ok(false);
