@@ -21,9 +21,10 @@ pub(crate) struct Ready {
     block: usize,
     depth: usize,
     front: usize,
-    /// The block that is visited, and the first unit that may come next in it.
+    /// The block that is visited, the first unit that may come next in it, and its end.
     here: usize,
     at: usize,
+    end: usize,
 }
 
 impl Ready {
@@ -44,6 +45,7 @@ impl Ready {
             front: 0,
             here: 0,
             at: 0,
+            end: block,
         }
     }
 
@@ -57,13 +59,12 @@ impl Ready {
     #[inline(always)]
     pub(crate) fn take(&mut self) -> Option<usize> {
         loop {
-            let end = (self.here + 1) * self.block;
-            if self.at < end
+            if self.at < self.end
                 && let Some(word) = self.words.get_mut(self.at / 64)
             {
                 let rest = *word & (u64::MAX << (self.at % 64));
                 let unit = self.at / 64 * 64 + rest.trailing_zeros() as usize;
-                if rest != 0 && unit < end {
+                if rest != 0 && unit < self.end {
                     *word &= !(1 << (unit % 64));
                     if *word == 0 {
                         self.summary[unit / 4096] &= !(1 << (unit / 64 % 64));
@@ -90,7 +91,7 @@ impl Ready {
             };
             self.here = self.front;
         }
-        self.at = self.here * self.block;
+        (self.at, self.end) = (self.here * self.block, (self.here + 1) * self.block);
         Some(())
     }
 
