@@ -4,7 +4,7 @@
 const BLOCK: usize = 16;
 const WORD: usize = u64::BITS as usize;
 /// Bytes of a cache that most processors have for each core, less what others need of it.
-const CACHE: usize = 256 << 10;
+const CACHE: usize = 384 << 10;
 /// Blocks in a window at most.
 const DEEPEST: usize = 8;
 
@@ -142,8 +142,8 @@ mod tests {
 
     #[test]
     fn blocks_behind_the_front_have_their_turn_before_it_goes_on() {
-        // Three blocks of 16 units, of 80 KiB each, are a window.
-        let mut ready = Ready::new(96, 1, 96 * (5 << 10));
+        // Three blocks of 16 units, of 112 KiB each, are a window.
+        let mut ready = Ready::new(96, 1, 96 * (7 << 10));
         (0..96).for_each(|unit| ready.insert(unit));
         let mut turns = Vec::new();
         while let Some(unit) = ready.take() {
