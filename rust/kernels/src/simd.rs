@@ -49,6 +49,16 @@ pub(crate) trait Simd: Copy {
     fn fma(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes;
     /// The even and the odd elements of 32 bf16; two cheap bit operations, where keeping the order takes a shuffle.
     fn widen(self, values: &[u16; 2 * WIDTH]) -> [Self::Lanes; 2];
+    /// even[0], odd[0], even[1], odd[1], ..: what `widen` took apart.
+    #[inline(always)]
+    fn zip(self, even: Self::Lanes, odd: Self::Lanes, values: &mut [f32; 2 * WIDTH]) {
+        let mut lanes = [[0.0; WIDTH]; 2];
+        self.store(even, &mut lanes[0]);
+        self.store(odd, &mut lanes[1]);
+        for (at, value) in values.iter_mut().enumerate() {
+            *value = lanes[at % 2][at / 2];
+        }
+    }
     /// Sixteen whole numbers as fp32.
     fn widen_bytes(self, values: &[i8; WIDTH]) -> Self::Lanes;
     /// Binary tree by halves: l += l+8, l += l+4, l += l+2, l += l+1.

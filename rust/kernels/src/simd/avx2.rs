@@ -74,6 +74,21 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn zip(self, even: Self::Lanes, odd: Self::Lanes, values: &mut [f32; 2 * WIDTH]) {
+        let start = values.as_mut_ptr();
+        // SAFETY: `self` proves AVX2; 32 floats are writable, and the stores need no alignment.
+        unsafe {
+            for at in 0..2 {
+                // Pairs 0, 1, 4, 5 and 2, 3, 6, 7: halves of the registers are zipped by themselves.
+                let low = _mm256_unpacklo_ps(even[at], odd[at]);
+                let high = _mm256_unpackhi_ps(even[at], odd[at]);
+                _mm256_storeu_ps(start.add(16 * at), _mm256_permute2f128_ps::<0x20>(low, high));
+                _mm256_storeu_ps(start.add(16 * at + 8), _mm256_permute2f128_ps::<0x31>(low, high));
+            }
+        }
+    }
+
+    #[inline(always)]
     fn widen_bytes(self, values: &[i8; WIDTH]) -> Self::Lanes {
         let start = values.as_ptr().cast::<__m128i>();
         // SAFETY: `self` proves AVX2; sixteen bytes are readable, eight from the start and eight from the middle.

@@ -111,12 +111,12 @@ impl Format for Bf16 {
 
     #[inline(always)]
     fn store<S: Simd>(simd: S, sum: [S::Lanes; 2], values: &mut [f32]) {
-        let mut pair = [[0.0; WIDTH]; 2];
-        simd.store(sum[0], &mut pair[0]);
-        simd.store(sum[1], &mut pair[1]);
-        for (lane, value) in values.iter_mut().take(2 * WIDTH).enumerate() {
-            *value = pair[lane % 2][lane / 2];
+        if let Some(values) = values.first_chunk_mut() {
+            return simd.zip(sum[0], sum[1], values);
         }
+        let mut all = [0.0; 2 * WIDTH];
+        simd.zip(sum[0], sum[1], &mut all);
+        values.copy_from_slice(&all[..values.len()]);
     }
 
     #[inline(always)]
