@@ -309,7 +309,7 @@ REQUESTS: dict[str, tuple[list[str], str]] = {
     "repetition penalty": (["--tokens", "1", "--repetition-penalty", "0"], "repetition_penalty is 0"),
     "stop": (["--tokens", "1", "--stop", ""], "empty string would stop everything"),
     "dtype": (["--tokens", "1", "--dtype", "int4"], "int4"),
-    "fusion": (["--tokens", "1", "--fusion", "loop"], "loop"),
+    "fusion": (["--tokens", "1", "--fusion", "loops"], "loops"),
     "unknown option": (["--tokens", "1", "--nonsense"], "--nonsense"),
     "number": (["--tokens", "1", "-n", "many"], "many"),
 }

@@ -308,7 +308,7 @@ def test_hops_cost_what_the_machine_says(small: Checkpoint) -> None:
 
 
 def test_addresses_do_not_overlap(small: Checkpoint) -> None:
-    program = rdu.compile(small, "tiny").program
+    program = rdu.compile(small, "tiny", fusion="layer").program
     ranges = [(boundary.base, boundary.bytes) for boundary in program.boundaries.values()]
     ranges += [(cache.base, cache.bytes) for site in program.sites for cache in site.caches]
     ranges.sort()

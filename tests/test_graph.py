@@ -269,7 +269,7 @@ def test_blocks_are_calls_that_share_kernels() -> None:
     for part in w:
         wide = wide + wide @ part.T
     np.testing.assert_allclose(results(g, x=rows)["part.2.y"], wide, rtol=1e-4, atol=1e-4)
-    program = compiled(g)
+    program = compiled(g, fusion="layer")
     assert [site.name for site in program.sites] == ["part.0", "part.1", "part.2"]
     assert len({site.kernel for site in program.sites}) == 1, "equal blocks are one kernel, called three times"
 

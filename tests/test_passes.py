@@ -65,7 +65,7 @@ def test_a_fuse_of_ones_own() -> None:
     """Every operator its own kernel, whatever was asked for."""
 
     def apart(graph: Graph, level: str, collective: str) -> list[Region]:
-        assert level == "layer"
+        assert level == "loop"
         return fuse(graph, "op", collective)
 
     assert [site.name for site in compiled(fuse=apart).sites] == ["y", "z"]

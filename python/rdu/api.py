@@ -58,7 +58,7 @@ def compile(
     machine: Machine | str = "sn40l",
     *,
     sockets: int | None = None,
-    fusion: str = "layer",
+    fusion: str = "loop",
     dtype: str = "bf16",
     batch: int = 1,
     context: int | None = None,
@@ -75,8 +75,8 @@ def compile(
     sockets : int, optional
         Sockets that share the model by tensor parallelism; default: the machine's. Heads must divide among them; sums
         are then added in the order that `docs/numerics.md` states.
-    fusion : {"layer", "op"}
-        One kernel call per block (a decoder layer), or per operator.
+    fusion : {"loop", "layer", "op"}
+        One kernel call for all layers of a decode step, one for each layer, or one for each operator.
     dtype : {"bf16", "fp32", "int8", "w8a8"}
         Element of weights, caches and of whatever meets them; sums are fp32. ``int8``: weights of linear operators are
         whole numbers with a scale for each output, all else is bf16. ``w8a8``: their activations too, with a scale for

@@ -30,7 +30,11 @@ batch: Decorator = click.option(
     "--batch", type=int, default=1, show_default=True, metavar="N", help="Sequences at a time."
 )
 fusion: Decorator = click.option(
-    "--fusion", default="loop", show_default=True, help="A call for all layers (loop), each (layer), each op."
+    "--fusion",
+    type=click.Choice(["loop", "layer", "op"]),
+    default="loop",
+    show_default=True,
+    help="A call for all layers (loop), each (layer), each op.",
 )
 dtype: Decorator = click.option(
     "--dtype",

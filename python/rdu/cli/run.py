@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 @click.option("--machine", "machine_name", default="sn40l", show_default=True, help="Name or TOML file.")
 @options.settings
 @options.sockets
-@click.option(
-    "--fusion", type=click.Choice(["layer", "op"]), default="layer", show_default=True, help="Operators a call."
-)
+@options.fusion
 @click.option(
     "--mode",
     type=click.Choice(["split", "step", "values"]),

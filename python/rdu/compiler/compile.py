@@ -28,7 +28,7 @@ def compile_graph(
     graph: Graph,
     machine: Machine,
     *,
-    fusion: str = "layer",
+    fusion: str = "loop",
     dtype: str = "bf16",
     batch: int = 1,
     context: int = 4096,
