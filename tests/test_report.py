@@ -31,7 +31,7 @@ LAYERS, HIDDEN, FFN, HEADS, KV_HEADS, HEAD_DIM, VOCABULARY = 2, 64, 160, 8, 2, 8
 
 @pytest.fixture(scope="module")
 def decoder(data_dir: Path) -> Decoder:
-    return rdu.compile(data_dir / "tiny" / "s02_gqa", "tiny")
+    return rdu.compile(data_dir / "tiny" / "s02_gqa", "tiny", fusion="layer")
 
 
 @pytest.fixture(scope="module")
