@@ -147,8 +147,8 @@ def compile_graph(
 
     image, quantization = Image(), None
     if values:
-        for index, region in enumerate(firsts):
-            # The widest and the narrowest call must fit before weights are read.
+        # The widest and the narrowest call must fit before weights are read; what fits as one call does so in parts.
+        for index, region in list(enumerate(firsts))[-1 if one_call else 0 :]:
             for positions in sorted({1, block}):
                 lower_one(index, positions, (positions,) * len(region.inputs))
             if batch > 1:
