@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("-n", "--max-new-tokens", "count", default=64, show_default=True, help="Tokens to generate at most.")
 @options.dtype
-@click.option("--machine", "machine_name", default="sn40l", show_default=True, help="Name or TOML file.")
+@options.machine
 @options.settings
 @options.sockets
 @options.fusion
