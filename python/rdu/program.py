@@ -292,9 +292,13 @@ class Program:
 
         They are spread over the table like those of any text: which ones a text looks up changes its values alone.
         """
+        return [at * _STRIDE % self._table_rows for at in range(count)]
+
+    @cached_property
+    def _table_rows(self) -> int:
+        """Rows of the smallest table; a step of decoding asks for it every time."""
         tables = [op.weights[0] for op in self.graph.operators if op.kind == "rows"]
-        size = min((table.shape[0] for table in tables if table), default=1)
-        return [at * _STRIDE % size for at in range(count)]
+        return min((table.shape[0] for table in tables if table), default=1)
 
     def explain(self, positions: int = 1, past: int = 0) -> Any:
         """How the program is mapped: units, rates and balance of every operator in calls of so many positions.
