@@ -45,6 +45,16 @@ def assert_same_bits(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> None:
     assert differing.size == 0, f"{differing.size} of {a.size} differ, by at most {np.abs(a - b).max()}"
 
 
+def assert_decode_equals_prefill(d: Decoder, ids: list[int], cuts: tuple[int, ...]) -> None:
+    """The bits of one prefill, however many positions are fed at a time."""
+    prefill = d.forward(ids, mode="values").logits
+    for cut in cuts:
+        session = d.program.session("values")
+        for start in range(0, len(ids), cut):
+            session.feed(ids[start : start + cut])
+        assert_same_bits(session.result().logits, prefill)
+
+
 def splits(program: Program) -> list[int]:
     """Into how many parts each linear operator's sum is cut, call by call: what fixes the order of addition."""
     found = []

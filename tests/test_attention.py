@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rdu
-from decoders import TINY, assert_same_bits
+from decoders import TINY, assert_decode_equals_prefill, assert_same_bits
 from rdu.models.generate import Decoder
 from test_golden_tiny import FP32_BOUND
 
@@ -62,12 +62,7 @@ def test_parts_of_a_sum_have_the_same_bits_in_all_modes(wide: Decoder, ids: list
 
 
 def test_decoding_through_the_cache_keeps_the_parts(wide: Decoder, ids: list[int]) -> None:
-    prefill = wide.forward(ids, mode="values").logits
-    for cut in (1, 3):
-        session = wide.program.session("values")
-        for start in range(0, len(ids), cut):
-            session.feed(ids[start : start + cut])
-        assert_same_bits(session.result().logits, prefill)
+    assert_decode_equals_prefill(wide, ids, cuts=(1, 3))
 
 
 def test_joined_parts_are_the_sum(folder: Path, ids: list[int]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from decoders import TINY, assert_same_bits, decoder, splits
+from decoders import TINY, assert_decode_equals_prefill, assert_same_bits, decoder, splits
 from rdu.models.generate import Decoder
 
 Golden = dict[str, npt.NDArray[Any]]
@@ -113,12 +113,7 @@ def test_decode_equals_prefill_bit_for_bit(request: pytest.FixtureRequest, golde
     """One position after another, and any cut of the prompt: the order of addition depends on neither."""
     d: Decoder = request.getfixturevalue(dtype)
     ids = golden["case2_ids"].tolist()
-    prefill = d.forward(ids, mode="values").logits
-    for cut in (1, 7):
-        session = d.program.session("values")
-        for start in range(0, len(ids), cut):
-            session.feed(ids[start : start + cut])
-        assert_same_bits(session.result().logits, prefill)
+    assert_decode_equals_prefill(d, ids, cuts=(1, 7))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import rdu
 from decoder_oracle import Cuts, Oracle
-from decoders import TINY, assert_same_bits, decoder
+from decoders import TINY, assert_decode_equals_prefill, assert_same_bits, decoder
 from rdu.cli import main
 from rdu.errors import CompileError
 from rdu.graph import Graph
@@ -119,12 +119,7 @@ def test_any_fusion_follows_its_cuts(fusion: str, collective: str) -> None:
 @pytest.mark.parametrize(("name", "sockets"), [("s02_gqa", 8), ("s11_mistral_window", 2)])
 def test_decode_equals_prefill_bit_for_bit(name: str, sockets: int, dtype: str) -> None:
     d, ids = compiled(NAMED[name], sockets, dtype), prompt(NAMED[name], 40)
-    prefill = d.forward(ids, mode="values").logits
-    for cut in (1, 7):
-        session = d.program.session("values")
-        for start in range(0, len(ids), cut):
-            session.feed(ids[start : start + cut])
-        assert_same_bits(session.result().logits, prefill)
+    assert_decode_equals_prefill(d, ids, cuts=(1, 7))
 
 
 @pytest.mark.parametrize("name", ["s01_mha", "s02_gqa", "s05_tied"])
