@@ -2,26 +2,40 @@
 
 use crate::error::MachineError;
 use crate::plan::Workspace;
+use memmap2::Mmap;
 use rdu_kernels::{Element, Vectors};
+use std::ops::Range;
 use std::sync::Arc;
 
-/// Bytes in whole words, so that fresh zeroed memory costs nothing until it is touched.
 #[derive(Debug)]
 struct Region {
     base: u64,
     bytes: usize,
-    words: Vec<u64>,
-    /// First word of the data: makes it start on a 64-byte boundary of the host.
-    offset: usize,
+    store: Store,
+}
+
+/// Where the host keeps a region; either begins on a 64-byte boundary.
+#[derive(Debug)]
+enum Store {
+    /// Whole words, so that fresh zeroed memory costs nothing until it is touched; the data from one of them on.
+    Words(Vec<u64>, usize),
+    /// Part of a file, from a byte of it on; only to be read.
+    File(Arc<Mmap>, usize),
 }
 
 impl Region {
     fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.words[self.offset..])[..self.bytes]
+        match &self.store {
+            Store::Words(words, offset) => &bytemuck::cast_slice(&words[*offset..])[..self.bytes],
+            Store::File(map, at) => &map[*at..*at + self.bytes],
+        }
     }
 
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.words[self.offset..])[..self.bytes]
+    fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        match &mut self.store {
+            Store::Words(words, offset) => Some(&mut bytemuck::cast_slice_mut(&mut words[*offset..])[..self.bytes]),
+            Store::File(..) => None,
+        }
     }
 }
 
@@ -34,6 +48,34 @@ pub struct Image {
 impl Image {
     /// Adds `bytes` zeroed bytes at `base`.
     pub fn reserve(&mut self, base: u64, bytes: u64) -> Result<(), MachineError> {
+        let at = self.free(base, bytes)?;
+        let words = vec![0u64; (bytes as usize).div_ceil(8) + 7];
+        let offset = (words.as_ptr() as usize).wrapping_neg() % 64 / 8;
+        self.regions.insert(at, Region { base, bytes: bytes as usize, store: Store::Words(words, offset) });
+        Ok(())
+    }
+
+    /// Adds part of a file at `base`, whose bytes can be read and not written.
+    ///
+    /// Errors: part of `base ..` is taken, or the file does not hold that part, or not on a 64-byte boundary.
+    pub fn map(&mut self, base: u64, file: &Arc<Mmap>, part: Range<u64>) -> Result<(), MachineError> {
+        let bytes = part.end.saturating_sub(part.start);
+        let at = self.free(base, bytes)?;
+        if part.end > file.len() as u64 || !part.start.is_multiple_of(64) {
+            return Err(MachineError::Address { address: part.start, bytes });
+        }
+        let store = Store::File(file.clone(), part.start as usize);
+        self.regions.insert(at, Region { base, bytes: bytes as usize, store });
+        Ok(())
+    }
+
+    /// Base and bytes of each region, in the order of their addresses.
+    pub fn regions(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.regions.iter().map(|region| (region.base, region.bytes()))
+    }
+
+    /// Where in the list a region would stand.
+    fn free(&self, base: u64, bytes: u64) -> Result<usize, MachineError> {
         let at = self.regions.partition_point(|region| region.base < base);
         let overlaps =
             |region: &Region| base < region.base + region.bytes as u64 && region.base < base.saturating_add(bytes);
@@ -42,13 +84,10 @@ impl Image {
         if bytes == 0 || !fits || near.iter().any(overlaps) {
             return Err(MachineError::Overlap { base, bytes });
         }
-        let words = vec![0u64; (bytes as usize).div_ceil(8) + 7];
-        let offset = (words.as_ptr() as usize).wrapping_neg() % 64 / 8;
-        self.regions.insert(at, Region { base, bytes: bytes as usize, words, offset });
-        Ok(())
+        Ok(at)
     }
 
-    fn find(&self, address: u64, bytes: u64) -> Option<(usize, std::ops::Range<usize>)> {
+    fn find(&self, address: u64, bytes: u64) -> Option<(usize, Range<usize>)> {
         let at = self.regions.partition_point(|region| region.base <= address).checked_sub(1)?;
         let region = &self.regions[at];
         let start = address - region.base;
@@ -61,7 +100,8 @@ impl Image {
     }
 
     pub fn write(&mut self, address: u64, bytes: u64) -> Option<&mut [u8]> {
-        self.find(address, bytes).map(|(at, range)| &mut self.regions[at].bytes_mut()[range])
+        let (at, range) = self.find(address, bytes)?;
+        self.regions[at].bytes_mut().map(|data| &mut data[range])
     }
 }
 

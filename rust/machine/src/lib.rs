@@ -7,6 +7,7 @@ pub mod contents;
 pub mod element;
 pub mod error;
 pub mod function;
+pub mod image_file;
 pub mod kernel;
 pub mod plan;
 pub mod session;

@@ -5,7 +5,8 @@ use numpy::{PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use rdu_kernels::{Element, Rows, VECTOR_BYTES};
 use rdu_machine::weights::{Cut, Place, Weight, put_tiles};
-use rdu_machine::{Contents, Image as Memory, MachineError};
+use rdu_machine::{Contents, Image as Memory, MachineError, image_file};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -72,6 +73,23 @@ impl Image {
     fn reserve(&self, py: Python<'_>, base: u64, bytes: u64) -> PyResult<()> {
         let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
         contents.state.reserve(base, bytes).map_err(|error| errors::machine(py, error))
+    }
+
+    /// What `save` wrote there, mapped, and its note; None for anything else. More can be added to it.
+    #[staticmethod]
+    fn open(py: Python<'_>, path: PathBuf) -> Option<(Self, String)> {
+        let (state, note) = py.detach(|| image_file::open(&path))?;
+        let contents = Contents { state, ..Contents::default() };
+        Some((Image { contents: Mutex::new(contents), frozen: Mutex::default() }, note))
+    }
+
+    /// Writes all that the image holds so far, and a note, to a file.
+    fn save(&self, py: Python<'_>, path: PathBuf, note: &str) -> PyResult<()> {
+        let saved = py.detach(|| {
+            let contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+            image_file::save(&contents.state, note, &path)
+        });
+        Ok(saved?)
     }
 
     /// Writes a weight `(outputs, inputs)` as the tiles that linear operators stream, and for whole numbers at `scales` what
