@@ -1,6 +1,7 @@
 """The engine (Rust). Only the engine API of `rdu` uses it; nothing here is public."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal, NotRequired, Self, TypedDict, final
 
 import numpy as np
@@ -109,6 +110,8 @@ class Image:
     """Constants in the emulated memory: filled once, then shared by sessions."""
 
     def __new__(cls) -> Self: ...
+    @property
+    def size_bytes(self) -> int: ...
     def reserve(self, base: int, bytes: int) -> None: ...
     @staticmethod
     def open(path: Path) -> tuple[Image, str] | None: ...

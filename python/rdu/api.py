@@ -14,6 +14,7 @@ from rdu.models import load
 from rdu.models.checkpoint import Checkpoint
 from rdu.models.decoder import decoder_graph
 from rdu.models.generate import Decoder
+from rdu.models.image_cache import ImageCache
 from rdu.program import Program
 from rdu.report.report import Report
 
@@ -134,5 +135,6 @@ def compile(
         progress=progress,
         reporter=Report,
         passes=passes,
+        shelf=ImageCache(checkpoint.files),
     )
     return Decoder(checkpoint, program)

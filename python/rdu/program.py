@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,8 +32,14 @@ __all__ = [
     "Site",
     "build_profile",
     "dequantize",
+    "engine_file",
     "read_seconds",
 ]
+
+
+def engine_file() -> Path:
+    """The file that the engine is in; another build of it may lay out weights differently."""
+    return Path(_core.__file__)
 
 
 class Layout(Protocol):

@@ -17,7 +17,7 @@ from rdu.compiler.lower import Kernel
 from rdu.compiler.passes import chosen
 from rdu.compiler.prompt import choose_wave
 from rdu.compiler.shard import holder, shard
-from rdu.compiler.weights import fill
+from rdu.compiler.weights import Shelf, fill
 from rdu.errors import CompileError
 from rdu.graph import Graph
 from rdu.machine import Machine
@@ -38,6 +38,7 @@ def compile_graph(
     progress: Callable[[str, int, int], None] | None = None,
     reporter: Reporter | None = None,
     passes: Mapping[str, Callable[..., Any]] | None = None,
+    shelf: Shelf | None = None,
 ) -> Program:
     """Map ``graph`` onto ``machine`` and load its weights; see `rdu.compile`.
 
@@ -158,7 +159,8 @@ def compile_graph(
             for region, kernel, base in zip(regions, kernels, weight_bases, strict=True)
             for entry in _placed(region, firsts[kernel], allocations[kernel], base)
         ]
-        image, quantization = fill(placed, graph.table, turns[0] if turns else 0, context, form, space.banks, progress)
+        table_base = turns[0] if turns else 0
+        image, quantization = fill(placed, graph.table, table_base, context, form, space.banks, progress, shelf)
     return Program(
         graph=graph,
         machine=machine,

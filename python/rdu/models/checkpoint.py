@@ -32,6 +32,11 @@ class TensorSource(Protocol):
         """Shape by name."""
         ...
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What the weights are read from."""
+        ...
+
     def tensor(self, name: str) -> Weights:
         """One tensor, by a name in `shapes`."""
         ...
@@ -69,6 +74,11 @@ class Checkpoint:
     def dtype(self) -> str:
         """Storage type of most weights: ``float32``, ``float16``, ``bfloat16``, or llama.cpp's name (``Q4_1``)."""
         return self._source.dtype
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that hold the weights."""
+        return self._source.files
 
     def tensor(self, name: str) -> Weights:
         """A weight under its Hugging Face name, rows = output features, rotary halves split.

@@ -53,6 +53,7 @@ class FolderTensors:
                 )
         self.shapes = {name: slot.shape for name, slot in self.slots.items()}
         self._mapped = {file: map_file(file) for file in dict.fromkeys(slot.file for slot in self.slots.values())}
+        self.files = tuple(self._mapped)
 
     @property
     def dtype(self) -> str:

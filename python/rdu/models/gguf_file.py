@@ -32,6 +32,7 @@ class GgufTensors:
 
     def __init__(self, path: Path, header: GgufHeader) -> None:
         self.path = path
+        self.files = (path,)
         self._data = map_file(path)
         self._tensors = dict(header.tensors)
         factors = self._tensors.pop(ROPE_FACTORS, None)

@@ -248,8 +248,7 @@ def token_bytes(program: Program) -> int:
 
 def held_bytes(program: Program) -> int:
     """Bytes of all weights, each as often as the program holds it, and of caches and buffers."""
-    weights = (weight for op in program.graph.operators for weight in op.weights if weight)
-    return WEIGHT_BYTES[program.dtype] * sum(math.prod(weight.shape) for weight in weights) + program.state_bytes
+    return program.image.size_bytes + program.state_bytes
 
 
 def _decoding(program: Program, mode: str, tokens: int) -> Iterator[float]:

@@ -69,6 +69,15 @@ impl Image {
         Image { contents: Mutex::default(), frozen: Mutex::default() }
     }
 
+    /// Bytes of all regions.
+    #[getter]
+    fn size_bytes(&self) -> u64 {
+        let size = |memory: &Memory| memory.regions().map(|(_, data)| data.len() as u64).sum();
+        let frozen = self.frozen.lock().unwrap_or_else(PoisonError::into_inner);
+        let contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+        frozen.as_deref().map_or_else(|| size(&contents.state), size)
+    }
+
     /// Adds `bytes` zeroed bytes at address `base`.
     fn reserve(&self, py: Python<'_>, base: u64, bytes: u64) -> PyResult<()> {
         let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
