@@ -10,13 +10,14 @@ import pytest
 
 import rdu
 from rdu.compiler.compile import compile_graph
-from rdu.compiler.explain import Explanation, explain
+from rdu.compiler.explain import Explanation, KernelRow, explain
 from rdu.compiler.links import Links, links, shares
 from rdu.compiler.netlist import Netlist, Unit
 from rdu.compiler.timing import time_prefill
 from rdu.errors import RequestError
 from rdu.graph import Graph
 from rdu.machine import machine
+from rdu.program import Program
 from rdu.testing.checkpoints import write_folder
 from test_bundles import calls, shapes, timed
 
@@ -57,19 +58,45 @@ def test_no_link_of_a_large_decoder_is_asked_for_too_much(sockets: int) -> None:
     assert 0.2 < kernel.busiest_link_share < 1, "of the time of the busiest unit, which is near that of HBM"
 
 
-def test_a_prompt_names_what_a_link_has_too_much_of() -> None:
-    """Sums of an operator that is split come to one gather: they ask the links there for more than those carry."""
+def timed_prompt(positions: int) -> tuple[Program, KernelRow]:
     wide = {"hidden_size": 576, "intermediate_size": 1536, "num_attention_heads": 9, "num_key_value_heads": 3}
-    graph = shapes(512, **wide, head_dim=64, vocab_size=49152)
-    found = time_prefill(graph, machine("sn40l"), prompt=512).run.program
-    (kernel,) = found.explain(found.block).kernels
-    assert kernel.busiest_link_share > 1
-    (name, vectors), *others = kernel.busiest_link_streams
-    assert ".mac." in name
-    assert ".gather." in name
-    assert 0.5 * kernel.busiest_link_vectors < vectors
-    assert vectors + sum(vectors for _, vectors in others) <= kernel.busiest_link_vectors
-    assert f"{kernel.busiest_link_share:.0%} of what it can carry" in str(found.explain(found.block))
+    graph = shapes(positions, **wide, head_dim=64, vocab_size=49152)
+    program = time_prefill(graph, machine("sn40l"), prompt=positions).run.program
+    (kernel,) = program.explain(program.block).kernels
+    return program, kernel
+
+
+def test_the_streams_of_the_busiest_link_are_named() -> None:
+    """The most of what it carries first, and no more than all of it."""
+    program, kernel = timed_prompt(512)
+    vectors = [vectors for _, vectors in kernel.busiest_link_streams]
+    assert vectors == sorted(vectors, reverse=True)
+    assert 0.3 * kernel.busiest_link_vectors < vectors[0]
+    assert sum(vectors) <= kernel.busiest_link_vectors
+    text = str(program.explain(program.block))
+    assert f"{kernel.busiest_link_share:.0%} of what it can carry" in text
+    assert all(f"{name} " in text for name, _ in kernel.busiest_link_streams)
+
+
+@pytest.mark.parametrize("positions", [1, 64, 512])
+def test_a_gather_takes_no_more_sums_than_its_links_bring(positions: int) -> None:
+    """All parts of all tiles come in, a vector a cycle on each link; in a prompt that is not what it waits for."""
+    if positions == 1:
+        (kernel,) = explain(compile_graph(shapes(64), machine("sn40l"), context=64, values=False), 1).kernels
+    else:
+        _, kernel = timed_prompt(positions)
+    gathers = 0
+    for op in kernel.operators:
+        rows = {unit.role: unit for unit in op.units}
+        if "gather" in rows and "mac" in rows:
+            mac, gather = rows["mac"], rows["gather"]
+            # Tiles that are only padding of the last round stay where they are.
+            parts = mac.copies * mac.vectors_out // gather.vectors_out
+            assert gather.busy_cycles * gather.pcus >= parts * gather.vectors_out
+            if positions > 1 and op.name != "logits":
+                assert gather.busy_cycles <= max(op.busy_cycles for op in kernel.operators)
+            gathers += 1
+    assert gathers == 8
 
 
 def test_text_and_plain_types() -> None:

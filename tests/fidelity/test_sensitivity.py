@@ -62,8 +62,9 @@ def test_free_calls(base: Estimate) -> None:
     for fusion in ("loop", "layer", "op"):
         paid, spared = changed(fusion), changed(fusion, **free)
         calls_s = paid.hbm_time["calls"] * paid.step_s
-        # Nothing else changes: a call starts from an empty chip whatever it costs.
-        assert paid.step_s - spared.step_s == pytest.approx(calls_s, rel=0.02)
+        # Nothing else changes: a call starts from an empty chip whatever it costs. But refreshes fall elsewhere in it,
+        # and three of them (260 ns each) in the way of what is waited for are 0.8 us of a step of some 200.
+        assert paid.step_s - spared.step_s == pytest.approx(calls_s, rel=0.02, abs=0.8e-6)
     assert base.hbm_utilization < changed(**free).hbm_utilization < 1
 
 

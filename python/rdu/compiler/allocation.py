@@ -16,7 +16,8 @@ class Linear:
 
     Lane ``s * units + u`` holds part s of tiles u, u + units, u + 2 units, ... All lanes do the same work: what is
     missing in the last round, or in a shorter part, is padding, which is moved and counted. ``taken`` vectors of
-    activations make a chunk of the reduced dimension, which is as wide as a tile.
+    activations make a chunk of the reduced dimension, which is as wide as a tile. The gather has ``ports`` PCUs: as
+    many as take what comes in.
     """
 
     tiles: int
@@ -25,6 +26,7 @@ class Linear:
     splits: int
     width: int
     taken: int = 1
+    ports: int = 1
 
     @property
     def macs(self) -> int:

@@ -55,9 +55,10 @@ class _Kind:
     def __init__(self, machine: Machine, slots: list[list[Slot]], alone: int) -> None:
         self.have, self.used = sum(map(len, slots)), 0
         last = machine.tiles * machine.grid.columns - 1
-        # Column beside column from the middle on, for the units that stand alone.
+        # For the units that stand alone the columns in the middle, dealt row by row: what comes to a wide one from all
+        # over the chip comes down as many columns.
         order = sorted(chain.from_iterable(slots), key=lambda slot: (abs(2 * slot[1] - last), slot[1], slot[0]))
-        self.middle = order[alone - 1 :: -1] if alone else []
+        self.middle = sorted(order[:alone], reverse=True)
         taken = set(self.middle)
         self.tiles = [np.array([slot for slot in tile if slot not in taken] or [(0, 0)]) for tile in slots]
         self.free = [len([slot for slot in tile if slot not in taken]) for tile in slots]

@@ -28,7 +28,6 @@ from rdu.compiler.fuse import Region
 from rdu.errors import CompileError
 from rdu.graph import Attention
 from rdu.machine import Machine
-from rdu.machine.sections import Mapping
 
 PROMPT_HELP = "more sockets, a narrower dtype, a smaller mapping.prefill_wave, or fusion='op'"
 
@@ -190,16 +189,17 @@ def _allocate(region: Region, machine: Machine, form: Format, wave: Wave, shares
     check_budget(region, machine, fixed_pcus + len(shapes), fixed_pmus + least, PROMPT_HELP)
     taken = width // lanes(form.activation)
     once = {
-        name: replace(_lanes(tiles, inner, tiles * inner / (2 * rate), width, machine.mapping), taken=taken)
+        name: replace(_lanes(tiles, inner, tiles * inner / (2 * rate), width, machine, form), taken=taken)
         for name, (tiles, inner) in shapes.items()
         if name not in work
     }
     while True:
         chosen = {
-            name: once[name] if name in once else replace(_lanes(*shape, vectors, width, machine.mapping), taken=taken)
+            name: once[name] if name in once else replace(_lanes(*shape, vectors, width, machine, form), taken=taken)
             for name, shape in shapes.items()
         }
-        pcus = fixed_pcus + sum(linear.macs for linear in chosen.values())
+        # A gather is counted as wide as other units so far.
+        pcus = fixed_pcus + sum(linear.macs + max(0, linear.ports - result.width) for linear in chosen.values())
         for ahead in (most, most // 4, most // 16, 1):
             buffers = {
                 name: min(linear.vectors_per_unit, most, max(ahead, -(-way // linear.macs)))
@@ -243,19 +243,26 @@ def _attend(a: Attention, machine: Machine, form: Format, wave: Wave, part: floa
     )
 
 
-def _lanes(tiles: int, inner: int, vectors: float, width: int, mapping: Mapping) -> Linear:
-    """Few lanes that leave each at most ``vectors`` weight vectors, and little padding, which takes SRAM as well; the
-    most lanes there can be if none leave so few.
+def _lanes(tiles: int, inner: int, vectors: float, width: int, machine: Machine, form: Format) -> Linear:
+    """Few PCUs that leave each lane at most ``vectors`` weight vectors, and little padding, which takes SRAM as well;
+    the most lanes there can be if none leave so few.
+
+    Each split more is another sum on its way to the gather, which needs ports for all of them.
     """
+    most_splits = machine.mapping.most_splits
+    # What the macs take at least for a row of activations.
+    cycles = vectors * width * 2 / machine.pcu.flops_per_cycle[form.rate]
+    sums = tiles * width // lanes("f32") * -(-VECTOR_BYTES // machine.network.vector_bytes_per_cycle)
     found = []
     splits = 1
-    while splits <= mapping.most_splits and -(-inner // width) % splits == 0:
+    while splits <= most_splits and -(-inner // width) % splits == 0:
         most = min(tiles, int(vectors // Linear(tiles, inner, 1, splits, width).part))
-        found += [Linear(tiles, inner, -(-tiles // rounds), splits, width) for rounds in range(most, most // 2, -1)]
+        ports = math.ceil(sums * splits / cycles)
+        found += [
+            Linear(tiles, inner, -(-tiles // rounds), splits, width, ports=ports)
+            for rounds in range(most, most // 2, -1)
+        ]
         splits *= 2
     if not found:
-        return Linear(tiles, inner, tiles, splits // 2, width)
-    # Each split more is another sum on its way to the gather: worth so much padding at most.
-    return min(
-        found, key=lambda linear: (linear.macs * linear.vectors * (1 + mapping.split_cost * linear.splits), linear.macs)
-    )
+        return Linear(tiles, inner, tiles, splits // 2, width, ports=math.ceil(sums * splits / 2 / cycles))
+    return min(found, key=lambda linear: ((linear.macs + linear.ports) * linear.vectors, linear.macs))

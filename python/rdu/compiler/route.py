@@ -50,10 +50,9 @@ def members(stream: Stream, columns: int) -> list[tuple[Tiles, Tiles]]:
     if stream.source.role in EDGES or stream.target.role in EDGES:
         return [_all(*ends) for ends in _by_tile(source, target, columns)]
     m, n = len(source), len(target)
-    if max(m, n) % min(m, n) == 0:
-        at = np.arange(max(m, n))
-        return [(source[at * m // max(m, n)], target[at * n // max(m, n)])]
-    return [_all(source, target)]
+    # Either end in equal parts of the whole: those that overlap belong together.
+    at = np.union1d(np.arange(m) * n, np.arange(n) * m)
+    return [(source[at // n], target[at // m])]
 
 
 def _by_tile(source: Tiles, target: Tiles, columns: int) -> list[tuple[Tiles, Tiles]]:

@@ -198,9 +198,6 @@ class Mapping:
         float,
         Number("share", "padding that the parts of a split sum may have in decode steps", minimum=0.001, maximum=1),
     ]
-    split_cost: Annotated[
-        float, Number("share", "padding that is worth one part less of a prompt's sums", minimum=0.001, maximum=1)
-    ]
     attention_share: Annotated[
         float, Number("share", "of the PCUs and PMUs, what attention gets at most in a step", minimum=0.001, maximum=1)
     ]

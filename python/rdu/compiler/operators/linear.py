@@ -201,7 +201,7 @@ def _gather(op: Operator, low: Lowering, row_scales: Flow | None) -> Unit:
         "quantized": row_scales is not None,
         "scaled": form.scaled,
     }
-    name, width = op.local_name, low.width
+    name, width = op.local_name, max(low.width, shape.ports)
     gather = low.netlist.unit(f"{name}.gather", name, "gather", token_op, pcus=width, links=width)
     gather.pmus = low.pmus(p * op.output.width * 4)
     gather.inputs = 1
@@ -216,13 +216,15 @@ def _gather(op: Operator, low: Lowering, row_scales: Flow | None) -> Unit:
     beside = [(low.load_vector(op, at, gather, shape.tiles * tile, form.beside), tile) for at in parts]
 
     waves, pipeline = low.waves, low.pipeline
+    # Of each tile all parts come in, by as many links.
+    intake = -(-per_tile * p * shape.splits // width) * low.port_cycles
 
     def fire(times: int, tokens: int, *, first: bool = False) -> None:
         consume = [(0, per_tile * p)] if first else []
         # They are kept for the waves after the first.
         consume += beside if not gather.steady else []
         produce = [(output, tokens) for output in flow.outputs]
-        gather.fire(times, consume=consume, produce=produce, latency=pipeline)
+        gather.fire(times, consume=consume, produce=produce, ii=intake, latency=pipeline)
 
     def round_of(tiles: int, end: int) -> None:
         """A tile of each unit; the last of the tensor may be only partly there."""
