@@ -56,7 +56,7 @@ def calls(program: Program, positions: int, past: int) -> list[tuple[Kernel, lis
 
 
 def timed(description: dict[str, Any], where: Machine, arguments: list[int], rows: int, sockets: int = 1) -> Any:
-    timer = _core.Timer(describe_tiers(where) * sockets, (0, 0, 0))
+    timer = _core.Timer(describe_tiers(where) * sockets, (0, 0))
     session = _core.Session(_core.Image(), timer, [])
     session.run([(0, _core.Kernel(description), arguments)], [1] * rows, [1] * rows, "split")
     return session.totals()

@@ -290,7 +290,6 @@ class Program:
         costs = (
             machine.cycles(1e3 * (machine.call_us(program_load=True) - machine.call_us(program_load=False))),
             machine.cycles(1e3 * machine.call_us(program_load=False)),
-            0,
         )
         return _core.Timer(describe_tiers(machine) * sockets, costs)
 

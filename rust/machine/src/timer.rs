@@ -23,8 +23,8 @@ const KEPT: usize = 512;
 pub struct CallCosts {
     /// When the kernel called is not the one that is configured.
     pub program_load: u64,
-    pub argument_load: u64,
-    pub execute: u64,
+    /// Argument load and execute.
+    pub start: u64,
 }
 
 /// One call of a pass: which kernel, the number by which its user knows it, and what the call passes.
@@ -111,8 +111,7 @@ impl Timer {
         let (mut tiers, mut pass) = (self.tiers.clone(), Pass::default());
         for asked in calls {
             let load = if configured == Some(asked.id) { 0 } else { self.costs.program_load };
-            let overhead = load + self.costs.argument_load + self.costs.execute;
-            self.call(&mut tiers, &mut pass, asked, rows, overhead, contents, watch)?;
+            pass.call(&mut tiers, asked, rows, load + self.costs.start, contents, watch)?;
             configured = Some(asked.id);
         }
         for tier in &mut tiers {
@@ -121,13 +120,13 @@ impl Timer {
         }
         Ok(pass)
     }
+}
 
+impl Pass {
     /// One call more, after `overhead` cycles.
-    #[expect(clippy::too_many_arguments, reason = "one step of the loop above")]
     fn call(
-        &self,
+        &mut self,
         tiers: &mut [Tier],
-        pass: &mut Pass,
         asked: &Asked<'_>,
         rows: &[u64],
         overhead: u64,
@@ -137,7 +136,7 @@ impl Timer {
         let &Asked { id, kernel, ref call } = asked;
         let timed = Call { arguments: call.arguments.clone(), indices: rows.to_vec() };
         let bound = kernel.program.bind(&timed)?;
-        let origin = pass.cycles + overhead;
+        let origin = self.cycles + overhead;
         let before: Vec<_> = tiers.iter_mut().map(|tier| (tier.asked_bytes(), tier.counts(origin))).collect();
         let mut memory = Tiers::new(tiers, origin);
         let run: Run = match contents {
@@ -150,16 +149,16 @@ impl Timer {
         };
         let last_answer = memory.last_read();
         memory.check(&kernel.name)?;
-        pass.cycles = origin + run.cycles;
-        pass.firings += run.firings;
-        pass.kernels.resize(pass.kernels.len().max(id + 1), Totals::default());
-        let totals = &mut pass.kernels[id];
+        self.cycles = origin + run.cycles;
+        self.firings += run.firings;
+        self.kernels.resize(self.kernels.len().max(id + 1), Totals::default());
+        let totals = &mut self.kernels[id];
         totals.add(&run);
         totals.call_cycles += overhead;
         totals.drain_cycles += run.cycles.saturating_sub(last_answer);
         let during = tiers.iter_mut().zip(before).map(|(tier, (asked, before))| {
             let counts: Vec<_> =
-                tier.counts(pass.cycles).iter().zip(before).map(|(now, then)| now.minus(then)).collect();
+                tier.counts(self.cycles).iter().zip(before).map(|(now, then)| now.minus(then)).collect();
             let asked_bytes = [0, 1].map(|kind| tier.asked_bytes()[kind] - asked[kind]);
             TierTotals { asked_bytes, counts: Counts::sum(&counts) }
         });

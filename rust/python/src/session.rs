@@ -47,12 +47,12 @@ struct Timer {
 
 #[pymethods]
 impl Timer {
-    /// `tiers`: descriptions of memory devices; `costs`: cycles of program load, argument load and execute.
+    /// `tiers`: descriptions of memory devices; `costs`: cycles of program load, and of all else that starts a call.
     #[new]
-    fn new(py: Python<'_>, tiers: &Bound<'_, PyAny>, costs: (u64, u64, u64)) -> PyResult<Self> {
+    fn new(py: Python<'_>, tiers: &Bound<'_, PyAny>, costs: (u64, u64)) -> PyResult<Self> {
         let tiers = tier::given(py, tiers)?.into_iter().map(GivenTier::build).collect::<Result<_, MemoryError>>();
         let tiers = tiers.map_err(|error| errors::machine(py, error.into()))?;
-        let costs = CallCosts { program_load: costs.0, argument_load: costs.1, execute: costs.2 };
+        let costs = CallCosts { program_load: costs.0, start: costs.1 };
         Ok(Timer { inner: Arc::new(rdu_machine::Timer::new(tiers, costs)) })
     }
 
