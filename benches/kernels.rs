@@ -35,7 +35,7 @@ fn linear_rate(bench: &mut Criterion) {
         group.sample_size(20);
         for level in levels().filter(|level| *level != Level::Scalar) {
             group.bench_function(BenchmarkId::from_parameter(format!("{level:?}")), |bench| {
-                let (x, weight) = (Activations::F32(&x), weight.as_vectors());
+                let (x, weight) = (Activations::F32(&x), weight.as_vectors().into());
                 let op = Linear { x, positions, inner, weight, outer, splits: 1, scales: None, bias: None };
                 bench.iter(|| linear_at(level, black_box(op), 0..outer / 32, &mut y));
             });

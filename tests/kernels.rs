@@ -139,7 +139,7 @@ impl Case {
     fn op<'a>(&'a self, weight: &'a Packed) -> Linear<'a> {
         let Case { positions, inner, outer, splits, .. } = *self;
         let (x, scales, bias) = (Activations::F32(&self.x), weight.scales(), Some(&self.bias[..]));
-        Linear { x, positions, inner, weight: weight.as_vectors(), outer, splits, scales, bias }
+        Linear { x, positions, inner, weight: weight.as_vectors().into(), outer, splits, scales, bias }
     }
 
     fn naive(&self) -> Vec<f32> {
@@ -401,7 +401,7 @@ fn mac_firings_make_a_dot_product_per_lane() {
             let wide = &fp32(&w)[k * lanes..][..lanes];
             mac(&mut acc, packed_vectors(wide, element).as_vectors(), *x).unwrap();
         }
-        let (x, weight) = (Activations::F32(&x), w.as_vectors());
+        let (x, weight) = (Activations::F32(&x), w.as_vectors().into());
         let op = Linear { x, positions: 1, inner: 9, weight, outer: lanes, splits: 1, scales: None, bias: None };
         let mut y = vec![0.0; lanes];
         linear(op, 0..1, &mut y).unwrap();
@@ -500,10 +500,13 @@ fn wrong_lengths_are_named() {
     let y = &mut [0.0; 4][..];
     let weight = Vectors::Bf16(&[0; 64]);
     let x = Activations::F32(&[0.0; 2]);
-    let op = Linear { x, positions: 1, inner: 2, weight, outer: 4, splits: 1, scales: None, bias: None };
+    let op = Linear { x, positions: 1, inner: 2, weight: weight.into(), outer: 4, splits: 1, scales: None, bias: None };
     let short = Linear { x: Activations::F32(&[0.0; 1]), ..op };
-    let whole =
-        |values, scales| Linear { x: Activations::Int8 { values, scales }, weight: Vectors::Int8(&[0; 128]), ..op };
+    let whole = |values, scales| Linear {
+        x: Activations::Int8 { values, scales },
+        weight: Vectors::Int8(&[0; 128]).into(),
+        ..op
+    };
     let long = vec![0; LONGEST_INTEGER_SUM + 1];
     let table: Vec<(Result<(), KernelError>, &str)> = vec![
         (linear(short, 0..1, y), "linear: x has 1 elements, expected 2"),
@@ -513,7 +516,10 @@ fn wrong_lengths_are_named() {
         (linear(Linear { bias: Some(&[]), ..op }, 0..1, y), "linear: bias has 0 elements, expected 4"),
         (linear(Linear { scales: Some(&[]), ..op }, 0..1, y), "linear: scales has 0 elements, expected 4"),
         (linear(whole(&[0; 2], &[]), 0..1, y), "linear: the scales of x has 0 elements, expected 1"),
-        (linear(Linear { weight, ..whole(&[0; 2], &[1.0]) }, 0..1, y), "linear: the data is bf16, expected int8"),
+        (
+            linear(Linear { weight: weight.into(), ..whole(&[0; 2], &[1.0]) }, 0..1, y),
+            "linear: the data is bf16, expected int8",
+        ),
         (
             linear(Linear { inner: long.len(), ..whole(&long, &[1.0]) }, 0..1, y),
             "linear: a row of x has 133145 elements, at most 133144 fit",

@@ -31,7 +31,7 @@ fn map(function: Function, inputs: &[usize], out: usize) -> PlanOp {
 
 fn linear(x: usize, splits: usize, out: usize) -> PlanOp {
     let element = Element::Bf16;
-    PlanOp::Linear { x, weight: HERE, bias: None, element, splits, scales: None, quantized: false, out }
+    PlanOp::Linear { x, weight: HERE, bias: None, element: element.into(), splits, scales: None, quantized: false, out }
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub(crate) struct Block<'a, W: Tiles> {
     pub task: Task<'a>,
     /// The task's own, see `interleave`.
     pub x: &'a [f32],
-    pub weight: &'a [W::Vector],
+    pub weight: &'a [W::Stored],
 }
 
 impl<W: Tiles> Block<'_, W> {
@@ -69,15 +69,13 @@ impl<W: Tiles> Block<'_, W> {
             let sums = &mut sums[..parts * width];
             for tile in self.task.tiles.clone() {
                 sums.fill([0.0; WIDTH]);
-                let weight = &self.weight[tile * inner..(tile + 1) * inner];
+                let weight = &self.weight[tile * inner / W::DEPTH..(tile + 1) * inner / W::DEPTH];
                 for (part, sums) in shape.parts.iter().zip(sums.chunks_mut(width)) {
                     for start in part.clone().step_by(DEPTH) {
-                        let vectors = &weight[start..part.end.min(start + DEPTH)];
-                        for (k, vector) in vectors.iter().enumerate() {
-                            W::to_panels(simd, W::widen(simd, vector), &mut panels[k..], DEPTH);
-                        }
-                        let next = &self.weight[(tile * inner + start + vectors.len()).min(self.weight.len())..];
-                        let slice = Slice::<W> { x, inner, start, panels: &panels, depth: vectors.len(), next };
+                        let end = part.end.min(start + DEPTH);
+                        W::to_panels(simd, &weight[start / W::DEPTH..end / W::DEPTH], &mut panels, DEPTH);
+                        let next = &self.weight[((tile * inner + end) / W::DEPTH).min(self.weight.len())..];
+                        let slice = Slice::<W> { x, inner, start, panels: &panels, depth: end - start, next };
                         slice.multiply(simd, sums);
                     }
                 }
@@ -90,13 +88,13 @@ impl<W: Tiles> Block<'_, W> {
     #[inline(always)]
     fn give<S: Simd>(&mut self, simd: S, sums: &[[f32; WIDTH]], positions: usize, first: usize, tile: usize) {
         let shape = self.task.shape;
-        let mut parts = vec![0.0; shape.parts.len() * W::LANES];
+        let mut parts = vec![0.0; shape.parts.len() * W::OUTPUTS];
         for p in 0..positions {
-            for (to, part) in parts.chunks_mut(W::LANES).zip(sums.chunks(positions * W::PANELS)) {
-                W::store(simd, W::from_panels(simd, &part[p..], positions), to);
+            for (to, part) in parts.chunks_mut(W::OUTPUTS).zip(sums.chunks(positions * W::PANELS)) {
+                W::from_panels(simd, &part[p..], positions, to);
             }
-            let y = self.task.out.place(first + p, tile * W::LANES, W::LANES, shape.outer);
-            shape.finish(&mut parts, W::LANES, tile * W::LANES, y);
+            let y = self.task.out.place(first + p, tile * W::OUTPUTS, W::OUTPUTS, shape.outer);
+            shape.finish(&mut parts, W::OUTPUTS, tile * W::OUTPUTS, y);
         }
     }
 }
@@ -111,7 +109,7 @@ struct Slice<'a, W: Tiles> {
     panels: &'a [[f32; WIDTH]],
     depth: usize,
     /// The weights that are widened after this.
-    next: &'a [W::Vector],
+    next: &'a [W::Stored],
 }
 
 impl<W: Tiles> Slice<'_, W> {
@@ -123,7 +121,7 @@ impl<W: Tiles> Slice<'_, W> {
         while done < positions {
             let size = group(positions - done, S::BLOCK);
             // A few at a time, while the multipliers are busy.
-            let lines = done * self.depth / positions..(done + size) * self.depth / positions;
+            let lines = done * self.depth / W::DEPTH / positions..(done + size) * self.depth / W::DEPTH / positions;
             for line in self.next.get(lines).unwrap_or_default() {
                 simd.prefetch(line);
             }

@@ -52,7 +52,13 @@ pub fn dequantize(kind: Blocks, blocks: &[u8], out: &mut [f32]) -> Result<(), Ke
     check.whole("out", out.len(), Blocks::VALUES)?;
     check.length("blocks", blocks.len(), check.product("blocks", out.len() / Blocks::VALUES, kind.bytes())?)?;
     let tasks = blocks.par_chunks(TASK_BLOCKS * kind.bytes()).zip(out.par_chunks_mut(TASK_BLOCKS * Blocks::VALUES));
-    tasks.for_each(|(blocks, out)| match kind {
+    tasks.for_each(|(blocks, out)| widen_blocks(kind, blocks, out));
+    Ok(())
+}
+
+/// As many blocks as there are, and room for.
+pub(crate) fn widen_blocks(kind: Blocks, blocks: &[u8], out: &mut [f32]) {
+    match kind {
         Blocks::Q8_0 => each::<34>(blocks, out, |block, out| {
             let d = half(block, 0);
             for (value, q) in out.iter_mut().zip(&block[2..]) {
@@ -75,8 +81,7 @@ pub fn dequantize(kind: Blocks, blocks: &[u8], out: &mut [f32]) -> Result<(), Ke
             let (d, m) = (half(block, 0), half(block, 2));
             nibbles(&block[8..], fifth_bits(block, 4), out, |q| d * f32::from(q) + m);
         }),
-    });
-    Ok(())
+    }
 }
 
 fn each<const BYTES: usize>(blocks: &[u8], out: &mut [f32], widen: impl Fn(&[u8; BYTES], &mut [f32; Blocks::VALUES])) {

@@ -7,7 +7,7 @@ use crate::simd::{Kernel, Scalar, Simd};
 pub enum Level {
     /// Plain Rust, any processor.
     Scalar,
-    /// x86-64 with AVX2 and FMA.
+    /// x86-64 with AVX2, FMA and F16C.
     Avx2,
     /// x86-64 with AVX-512F and BW.
     Avx512,
@@ -35,7 +35,9 @@ impl Level {
         match self {
             Level::Scalar => true,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Level::Avx2 => {
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
+            }
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => {
                 is_x86_feature_detected!("avx512f")
@@ -59,10 +61,10 @@ impl Level {
         match level {
             Level::Scalar => kernel.run(Scalar),
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: `is_supported` has just found AVX2 and FMA.
+            // SAFETY: `is_supported` has just found AVX2, FMA and F16C.
             Level::Avx2 => unsafe { run_avx2(kernel) },
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: `is_supported` has just found AVX-512F and BW, AVX2 and FMA.
+            // SAFETY: `is_supported` has just found AVX-512F and BW, AVX2, FMA and F16C.
             Level::Avx512 => unsafe { run_avx512(kernel) },
             #[cfg(not(target_arch = "x86_64"))]
             Level::Avx2 | Level::Avx512 => kernel.run(Scalar),
@@ -82,13 +84,13 @@ impl Kernel for Positions {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx2::new())
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512bw,avx2,fma,f16c")]
 fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx512::new())
 }

@@ -4,6 +4,10 @@
 //! SIMD level or the number of threads; whole numbers (int8) are summed exactly. The order is written down in `docs/numerics.md`.
 
 mod block;
+mod block_rounding;
+mod block_row;
+mod block_tiles;
+mod block_type;
 mod dot;
 mod element;
 mod error;
@@ -27,7 +31,11 @@ mod softmax;
 #[cfg(test)]
 mod threads;
 mod tile;
+mod tiled;
 
+pub use block_row::mac_block;
+pub use block_tiles::{BlockRows, Coded, pack_blocks};
+pub use block_type::BlockType;
 pub use dot::{accumulate, accumulate_at, dot, dot_at, mac, mix, mix_at, scores, scores_at};
 pub use element::{Element, VECTOR_BYTES, Vectors};
 pub use error::KernelError;
@@ -44,3 +52,4 @@ pub use read::read;
 pub use rotary::{Pairing, rotate, rotate_at};
 pub use round::{narrow, narrow_at, round, round_at, widen};
 pub use softmax::{softmax, softmax_at};
+pub use tiled::Tiled;

@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use crate::{
-    Element, KernelError, Level, Vectors,
+    Element, KernelError, Level, Tiled, Vectors,
     error::Check,
     region::{self, Work},
 };
@@ -39,8 +39,7 @@ pub struct Linear<'a> {
     pub x: Activations<'a>,
     pub positions: usize,
     pub inner: usize,
-    /// Tiles `[ceil(outer / lanes)][inner][lanes]`, see `pack`.
-    pub weight: Vectors<'a>,
+    pub weight: Tiled<'a>,
     pub outer: usize,
     /// Parts that the reduced dimension is cut into, see `split_range`.
     pub splits: usize,
@@ -98,14 +97,9 @@ pub fn linears_at(level: Level, products: &mut [Product]) -> Result<(), KernelEr
 const CHECK: Check = Check("linear");
 
 impl Linear<'_> {
-    /// The element type decides a weight's lanes, and with them where the reduced dimension is cut.
-    pub fn element(&self) -> Element {
-        self.weight.element()
-    }
-
     /// Tiles of the weight: one per `lanes` outputs.
     pub fn tiles(&self) -> usize {
-        self.outer.div_ceil(self.element().lanes())
+        self.outer.div_ceil(self.weight.lanes())
     }
 
     fn check(&self, outputs: usize) -> Result<(), KernelError> {
@@ -114,8 +108,8 @@ impl Linear<'_> {
         match self.x {
             Activations::F32(x) => CHECK.length("x", x.len(), inputs)?,
             Activations::Int8 { values, scales } => {
-                if self.element() != Element::Int8 {
-                    let found = self.element().name();
+                if !matches!(self.weight, Tiled::Vectors(Vectors::Int8(_))) {
+                    let found = self.weight.name();
                     return Err(KernelError::Element { kernel: CHECK.0, found, expected: Element::Int8.name() });
                 }
                 CHECK.length("x", values.len(), inputs)?;
@@ -124,8 +118,7 @@ impl Linear<'_> {
             }
         }
         CHECK.length("y", outputs, CHECK.product("y", self.positions, self.outer)?)?;
-        let tile_len = CHECK.product("a weight tile", self.inner, self.element().lanes())?;
-        CHECK.length("weight", self.weight.len(), CHECK.product("weight", self.tiles(), tile_len)?)?;
+        self.weight.check(CHECK, self.outer, self.inner)?;
         for (what, values) in [("scales", self.scales), ("bias", self.bias)] {
             if let Some(values) = values {
                 CHECK.length(what, values.len(), self.outer)?;

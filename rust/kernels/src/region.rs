@@ -5,13 +5,14 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::{
-    Activations, Level, Linear, Vectors,
+    Activations, BlockType, Level, Linear, Tiled, Vectors,
     block::{Block, interleave},
+    block_row::BlockRow,
     integer::Integers,
     order::{add_tree, split_range},
     row::{OUTPUTS, Row},
-    simd::{Bf16, F32, Int8, Kernel, Simd, pair},
-    tile::Tiles,
+    simd::{Bf16, Coding, F32, Format, Int8, Kernel, Q40, Q41, Q80, Simd, pair},
+    tile::{BlockTiles, Tiles},
 };
 
 /// Multiply-adds below which waking threads costs more than it saves (128 KB of bf16 weights, one position).
@@ -37,7 +38,7 @@ pub(crate) struct Shape<'a> {
     pub bias: Option<&'a [f32]>,
     /// k of each part.
     pub parts: Vec<Range<usize>>,
-    pub weight: Vectors<'a>,
+    pub weight: Tiled<'a>,
     pub x: X<'a>,
 }
 
@@ -68,7 +69,7 @@ pub(crate) struct Out<'a> {
 pub(crate) fn run(level: Level, work: Vec<Work>) {
     let threads = rayon::current_num_threads();
     let macs = |work: &Work| {
-        let outputs = work.tiles.len().saturating_mul(work.op.element().lanes());
+        let outputs = work.tiles.len().saturating_mul(work.op.weight.lanes());
         outputs.saturating_mul(work.op.inner).saturating_mul(work.op.positions)
     };
     let threaded = threads > 1 && work.iter().map(macs).fold(0, usize::saturating_add) > THREADED_MACS;
@@ -76,7 +77,7 @@ pub(crate) fn run(level: Level, work: Vec<Work>) {
     // Few positions: tiles are columns of y, computed side by side and copied, so that threads share no slice.
     let by_tiles = |work: &Work| work.op.positions < 2 * TASK_POSITIONS * threads;
     let columns = |work: &Work| match work.op.positions {
-        positions if positions > 1 && by_tiles(work) => work.tiles.len() * positions * work.op.element().lanes(),
+        positions if positions > 1 && by_tiles(work) => work.tiles.len() * positions * work.op.weight.lanes(),
         _ => 0,
     };
     let mut buffers: Vec<Vec<f32>> = work.iter().map(|work| vec![0.0; columns(work)]).collect();
@@ -132,7 +133,7 @@ pub(crate) fn run(level: Level, work: Vec<Work>) {
 
 impl<'a> Shape<'a> {
     fn new(op: &Linear<'a>, block: usize) -> Self {
-        let lanes = op.element().lanes();
+        let lanes = op.weight.lanes();
         let x = match op.x {
             Activations::F32(x) if op.positions == 1 => X::F32(x),
             Activations::F32(x) => X::Groups(interleave(x, op.inner, block)),
@@ -190,7 +191,19 @@ impl Kernel for Task<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        match (&self.shape.x, self.shape.weight) {
+        match self.shape.weight {
+            Tiled::Vectors(weight) => self.vectors(simd, weight),
+            Tiled::Blocks(BlockType::Q8_0, weight) => self.blocks::<S, Q80>(simd, weight.as_chunks().0.as_chunks().0),
+            Tiled::Blocks(BlockType::Q4_0, weight) => self.blocks::<S, Q40>(simd, weight.as_chunks().0.as_chunks().0),
+            Tiled::Blocks(BlockType::Q4_1, weight) => self.blocks::<S, Q41>(simd, weight.as_chunks().0.as_chunks().0),
+        }
+    }
+}
+
+impl Task<'_> {
+    #[inline(always)]
+    fn vectors<S: Simd>(self, simd: S, weight: Vectors) {
+        match (&self.shape.x, weight) {
             (X::F32(x), Vectors::Bf16(weight)) => self.row::<S, Bf16>(simd, x, weight.as_chunks().0),
             (X::F32(x), Vectors::F32(weight)) => self.row::<S, F32>(simd, x, weight.as_chunks().0),
             (X::F32(x), Vectors::Int8(weight)) => self.row::<S, Int8>(simd, x, weight.as_chunks().0),
@@ -204,16 +217,24 @@ impl Kernel for Task<'_> {
             (X::Pairs(..), _) => {}
         }
     }
-}
 
-impl Task<'_> {
     #[inline(always)]
-    fn row<S: Simd, W: Tiles>(self, simd: S, x: &[f32], weight: &[W::Vector]) {
+    fn blocks<S: Simd, C: Coding>(self, simd: S, weight: &[C::Block]) {
+        match &self.shape.x {
+            X::F32(x) => BlockRow::<C> { task: self, x, weight }.run(simd),
+            X::Groups(x) => self.block::<S, BlockTiles<C>>(simd, x, weight),
+            // `Linear::check` refuses whole numbers against blocks.
+            X::Pairs(..) => {}
+        }
+    }
+
+    #[inline(always)]
+    fn row<S: Simd, W: Format>(self, simd: S, x: &[f32], weight: &[W::Vector]) {
         Row::<W> { task: self, x, weight }.run(simd);
     }
 
     #[inline(always)]
-    fn block<S: Simd, W: Tiles>(self, simd: S, x: &[f32], weight: &[W::Vector]) {
+    fn block<S: Simd, W: Tiles>(self, simd: S, x: &[f32], weight: &[W::Stored]) {
         let inner = self.shape.inner;
         let x = &x[self.positions.start * inner..self.positions.end * inner];
         Block::<W> { task: self, x, weight }.run(simd);

@@ -1,7 +1,6 @@
 use crate::{
     region::Task,
     simd::{Format, Simd},
-    tile::Tiles,
 };
 
 /// Outputs summed at once: enough independent sums to hide the latency of a multiply-add, and few enough for registers.
@@ -19,7 +18,7 @@ pub(crate) struct Row<'a, W: Format> {
     pub weight: &'a [W::Vector],
 }
 
-impl<W: Tiles> Row<'_, W> {
+impl<W: Format> Row<'_, W> {
     #[inline(always)]
     pub fn run<S: Simd>(mut self, simd: S) {
         let mut tile = self.task.tiles.start;

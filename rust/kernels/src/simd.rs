@@ -4,6 +4,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod blocks;
 mod format;
 mod scalar;
 
@@ -11,6 +12,7 @@ mod scalar;
 pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
+pub(crate) use blocks::{Coding, Q40, Q41, Q80, RUNS};
 pub(crate) use format::{Bf16, F32, Format, Int8};
 pub(crate) use scalar::Scalar;
 
@@ -61,6 +63,10 @@ pub(crate) trait Simd: Copy {
     }
     /// Sixteen whole numbers as fp32.
     fn widen_bytes(self, values: &[i8; WIDTH]) -> Self::Lanes;
+    /// Whole numbers from 0 to 15 as fp32: the low halves of sixteen bytes, and the high ones.
+    fn widen_nibbles(self, bytes: &[u8; WIDTH]) -> [Self::Lanes; 2];
+    /// Sixteen fp16 numbers, little-endian, as fp32.
+    fn widen_halves(self, bytes: &[u8; 2 * WIDTH]) -> Self::Lanes;
     /// Binary tree by halves: l += l+8, l += l+4, l += l+2, l += l+1.
     fn reduce(self, lanes: Self::Lanes) -> f32;
 

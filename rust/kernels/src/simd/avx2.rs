@@ -2,14 +2,14 @@ use std::arch::x86_64::*;
 
 use super::{Simd, WIDTH};
 
-/// AVX2 and FMA: sixteen lanes are two registers. A value exists only where `Level::run` has found both features.
+/// AVX2, FMA and F16C: sixteen lanes are two registers. A value exists only where `Level::run` has found them.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(());
 
 impl Avx2 {
     /// The target features make calling this outside `Level::run` an `unsafe` act.
     #[inline]
-    #[target_feature(enable = "avx2,fma")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     pub(crate) fn new() -> Avx2 {
         Avx2(())
     }
@@ -96,6 +96,28 @@ impl Simd for Avx2 {
             let (low, high) = (_mm_loadl_epi64(start), _mm_loadl_epi64(start.byte_add(8)));
             [_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(low)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high))]
         }
+    }
+
+    #[inline(always)]
+    fn widen_nibbles(self, bytes: &[u8; WIDTH]) -> [Self::Lanes; 2] {
+        let start = bytes.as_ptr().cast::<__m128i>();
+        // SAFETY: `self` proves AVX2; sixteen bytes are readable, eight from the start and eight from the middle.
+        unsafe {
+            let bytes = [_mm_loadl_epi64(start), _mm_loadl_epi64(start.byte_add(8))];
+            let (first, last) = (_mm256_cvtepu8_epi32(bytes[0]), _mm256_cvtepu8_epi32(bytes[1]));
+            let low = _mm256_set1_epi32(15);
+            [
+                [_mm256_cvtepi32_ps(_mm256_and_si256(first, low)), _mm256_cvtepi32_ps(_mm256_and_si256(last, low))],
+                [_mm256_cvtepi32_ps(_mm256_srli_epi32::<4>(first)), _mm256_cvtepi32_ps(_mm256_srli_epi32::<4>(last))],
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn widen_halves(self, bytes: &[u8; 2 * WIDTH]) -> Self::Lanes {
+        let start = bytes.as_ptr().cast::<__m128i>();
+        // SAFETY: `self` proves F16C; 32 bytes are readable, and the loads need no alignment.
+        unsafe { [_mm256_cvtph_ps(_mm_loadu_si128(start)), _mm256_cvtph_ps(_mm_loadu_si128(start.add(1)))] }
     }
 
     #[inline(always)]

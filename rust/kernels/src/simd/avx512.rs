@@ -9,7 +9,7 @@ pub(crate) struct Avx512(());
 impl Avx512 {
     /// The target features make calling this outside `Level::run` an `unsafe` act.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx2,fma")]
+    #[target_feature(enable = "avx512f,avx512bw,avx2,fma,f16c")]
     pub(crate) fn new() -> Avx512 {
         Avx512(())
     }
@@ -66,6 +66,22 @@ impl Simd for Avx512 {
     fn widen_bytes(self, values: &[i8; WIDTH]) -> Self::Lanes {
         // SAFETY: `self` proves AVX-512F; sixteen bytes are readable, and the load needs no alignment.
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(values.as_ptr().cast()))) }
+    }
+
+    #[inline(always)]
+    fn widen_nibbles(self, bytes: &[u8; WIDTH]) -> [Self::Lanes; 2] {
+        // SAFETY: `self` proves AVX-512F; sixteen bytes are readable, and the load needs no alignment.
+        unsafe {
+            let both = _mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.as_ptr().cast()));
+            let low = _mm512_and_si512(both, _mm512_set1_epi32(15));
+            [_mm512_cvtepi32_ps(low), _mm512_cvtepi32_ps(_mm512_srli_epi32::<4>(both))]
+        }
+    }
+
+    #[inline(always)]
+    fn widen_halves(self, bytes: &[u8; 2 * WIDTH]) -> Self::Lanes {
+        // SAFETY: `self` proves AVX-512F; 32 bytes are readable, and the load needs no alignment.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(bytes.as_ptr().cast())) }
     }
 
     #[inline(always)]

@@ -1,3 +1,5 @@
+use half::f16;
+
 use super::{Simd, WIDTH, pair};
 
 /// Plain Rust: the reference that the other levels are tested against.
@@ -46,6 +48,16 @@ impl Simd for Scalar {
     #[inline(always)]
     fn widen_bytes(self, values: &[i8; WIDTH]) -> Self::Lanes {
         values.map(f32::from)
+    }
+
+    #[inline(always)]
+    fn widen_nibbles(self, bytes: &[u8; WIDTH]) -> [Self::Lanes; 2] {
+        [bytes.map(|byte| f32::from(byte & 15)), bytes.map(|byte| f32::from(byte >> 4))]
+    }
+
+    #[inline(always)]
+    fn widen_halves(self, bytes: &[u8; 2 * WIDTH]) -> Self::Lanes {
+        std::array::from_fn(|lane| f16::from_le_bytes([bytes[2 * lane], bytes[2 * lane + 1]]).to_f32())
     }
 
     #[inline(always)]

@@ -2,8 +2,9 @@
 
 use super::PlanOp;
 use super::blocked::Blocked;
+use crate::element::WeightElement;
 use crate::error::MachineError;
-use rdu_kernels::{Activations, Element, Linear, Product, linear, linears, quantize};
+use rdu_kernels::{Activations, BlockType, Element, Linear, Product, Tiled, linear, linears, quantize};
 
 /// Multiply-adds between two looks at the stop: a few milliseconds.
 const STOP_MACS: usize = 1 << 28;
@@ -62,22 +63,34 @@ impl Blocked<'_> {
         Ok(())
     }
 
+    /// The tiles of a weight, in place.
+    fn tiled(&self, at: u64, element: WeightElement, outer: usize, inner: usize) -> Result<Tiled<'_>, MachineError> {
+        match element {
+            WeightElement::Values(element) => {
+                let element = Element::from(element);
+                let count = outer.div_ceil(element.lanes()) * inner * element.lanes();
+                Ok(self.contents.vectors(at, count, element)?.into())
+            }
+            WeightElement::Blocks(block) => {
+                let kind = BlockType::from(block);
+                let bytes = kind.tiled_bytes(outer, inner).ok_or_else(|| self.wrong("a weight of parts of blocks"))?;
+                Ok(Tiled::Blocks(kind, self.contents.read(at, bytes as u64)?))
+            }
+        }
+    }
+
     fn operand(&self, op: &PlanOp) -> Result<Operand<'_>, MachineError> {
         let &PlanOp::Linear { x, weight, bias, element, splits, scales, quantized, out } = op else {
             return Err(self.wrong("a step that is not linear"));
         };
         let (inner, outer) = (self.kernel.tensors[x].width, self.kernel.tensors[out].width);
-        let element = rdu_kernels::Element::from(element);
         let arguments = &self.call.arguments;
-        let vectors = outer.div_ceil(element.lanes()) * inner;
-        let weight = self.contents.vectors(weight.resolve(arguments), vectors * element.lanes(), element)?;
-        // A bias lies in the weights' element, and beside whole numbers in fp32.
-        let beside = if element == Element::Int8 { Element::F32 } else { element };
+        let weight = self.tiled(weight.resolve(arguments), element, outer, inner)?;
         let values = |address: Option<crate::address::Address>, element| match address {
             Some(address) => self.contents.values(address.resolve(arguments), outer, element).map(Some),
             None => Ok(None),
         };
-        let (bias, scales) = (values(bias, beside)?, values(scales, Element::F32)?);
+        let (bias, scales) = (values(bias, element.beside().into())?, values(scales, Element::F32)?);
         let rows = match (quantized, &self.quantized[x]) {
             (true, Some(Quantized { values, scales })) => Activations::Int8 { values, scales },
             _ => Activations::F32(&self.tensors[x]),
@@ -91,7 +104,7 @@ struct Operand<'a> {
     rows: Activations<'a>,
     positions: usize,
     inner: usize,
-    weight: rdu_kernels::Vectors<'a>,
+    weight: Tiled<'a>,
     outer: usize,
     splits: usize,
     scales: Option<Vec<f32>>,

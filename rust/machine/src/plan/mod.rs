@@ -9,7 +9,7 @@ mod weigh;
 mod workspace;
 
 use crate::address::Address;
-use crate::element::Element;
+use crate::element::{Element, WeightElement};
 use crate::function::Function;
 use rdu_dataflow::Pattern;
 use serde::Deserialize;
@@ -54,7 +54,7 @@ pub enum PlanOp {
         x: usize,
         weight: Address,
         bias: Option<Address>,
-        element: Element,
+        element: WeightElement,
         splits: usize,
         /// An fp32 scale for each output, where the weights are whole numbers.
         #[serde(default)]

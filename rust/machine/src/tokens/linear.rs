@@ -1,19 +1,21 @@
 //! A linear operator in two kinds of unit: macs, and the gather that joins them.
 
 use super::Packed;
-use crate::element::Element;
+use crate::element::{Element, WeightElement};
 use rdu_dataflow::{Firing, Operator};
+use rdu_kernels::{BlockType, VECTOR_BYTES};
 use serde::Deserialize;
 
 /// One lane: part `first..first + inner` of the reduced dimension of one tile after another.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MacSpec {
-    pub element: Element,
+    /// Blocks come as bytes, vector by vector.
+    pub element: WeightElement,
     /// Element of the activations; whole numbers times whole numbers are summed exactly.
     pub x: Element,
     pub positions: usize,
-    /// First tile's width of activations of this part, and its length in elements; more vectors are padding.
+    /// First tile's width of activations of this part, and its length in weight vectors; more of them are padding.
     pub first: usize,
     pub inner: usize,
     /// Tiles before the activations change.
@@ -25,8 +27,10 @@ pub struct Mac {
     spec: MacSpec,
     /// Activations so far, flat.
     held: Vec<f32>,
-    /// Reduced index of the next weight vector.
-    k: usize,
+    /// Weight vectors of this tile so far.
+    taken: usize,
+    /// Bytes of a block that has not come whole.
+    block: Vec<u8>,
     round: usize,
     /// `[position][lane]`
     sums: Vec<f32>,
@@ -41,27 +45,56 @@ impl Mac {
             Element::Int8 => (Vec::new(), vec![0; count]),
             _ => (vec![0.0; count], Vec::new()),
         };
-        Mac { spec, held: Vec::new(), k: 0, round: 0, sums, exact }
+        Mac { spec, held: Vec::new(), taken: 0, block: Vec::new(), round: 0, sums, exact }
     }
 
-    /// Multiplies one weight vector with activation `k` of its part, at each position.
-    fn multiply(&mut self, weight: &[f32]) -> Result<(), String> {
+    /// Activation `k` of this part at a position.
+    fn activation(&self, k: usize, position: usize) -> Result<f32, &'static str> {
         let MacSpec { element, x, positions, first, .. } = self.spec;
-        let lanes = element.lanes();
-        let k = first * lanes + self.k;
+        let k = first * element.lanes() + k;
         let (chunk, lane) = (k / x.lanes(), k % x.lanes());
-        let held = |p: usize| {
-            self.held.get((chunk * positions + p) * x.lanes() + lane).copied().ok_or("weights ahead of activations")
-        };
-        for (p, sums) in self.exact.chunks_exact_mut(lanes).enumerate() {
-            let x = held(p)? as i32;
+        let at = (chunk * positions + position) * x.lanes() + lane;
+        self.held.get(at).copied().ok_or("weights ahead of activations")
+    }
+
+    /// Takes one weight vector.
+    fn multiply(&mut self, weight: &[f32]) -> Result<(), String> {
+        match self.spec.element {
+            WeightElement::Values(element) => self.multiply_values(weight, element),
+            WeightElement::Blocks(block) => self.multiply_blocks(weight, block.into()),
+        }
+    }
+
+    /// Multiplies a block with its activations, at each position, once all of its vectors are there.
+    fn multiply_blocks(&mut self, bytes: &[f32], kind: BlockType) -> Result<(), String> {
+        self.block.extend(bytes.iter().map(|&byte| (byte as i8).cast_unsigned()));
+        if self.block.len() < kind.bytes() * VECTOR_BYTES {
+            return Ok(());
+        }
+        let first = self.taken / kind.bytes() * BlockType::WEIGHTS;
+        for p in 0..self.spec.positions {
+            let x =
+                (first..first + BlockType::WEIGHTS).map(|k| self.activation(k, p)).collect::<Result<Vec<_>, _>>()?;
+            let sums = &mut self.sums[p * BlockType::LANES..][..BlockType::LANES];
+            rdu_kernels::mac_block(kind, sums, &self.block, &x).map_err(|error| error.to_string())?;
+        }
+        self.block.clear();
+        Ok(())
+    }
+
+    /// Multiplies one weight vector with its activation, at each position.
+    fn multiply_values(&mut self, weight: &[f32], element: Element) -> Result<(), String> {
+        let lanes = element.lanes();
+        let held = (0..self.spec.positions).map(|p| self.activation(self.taken, p)).collect::<Result<Vec<_>, _>>()?;
+        for (sums, &x) in self.exact.chunks_exact_mut(lanes).zip(&held) {
+            let x = x as i32;
             // Both are whole numbers from -127 to 127, and the compiler bounds their number: nothing can overflow.
             sums.iter_mut().zip(weight).for_each(|(sum, weight)| *sum = sum.wrapping_add(*weight as i32 * x));
         }
         if self.exact.is_empty() {
             let weight = Packed::new(weight, element)?;
-            for (p, sums) in self.sums.chunks_exact_mut(lanes).enumerate() {
-                rdu_kernels::mac(sums, weight.as_vectors(), held(p)?).map_err(|error| error.to_string())?;
+            for (sums, &x) in self.sums.chunks_exact_mut(lanes).zip(&held) {
+                rdu_kernels::mac(sums, weight.as_vectors(), x).map_err(|error| error.to_string())?;
             }
         }
         Ok(())
@@ -77,10 +110,10 @@ impl Operator for Mac {
         if weight.is_empty() {
             return Ok(());
         }
-        if self.k < inner {
+        if self.taken < inner {
             self.multiply(weight)?;
         }
-        self.k += 1;
+        self.taken += 1;
         if firing.outputs.is_empty() {
             return Ok(());
         }
@@ -98,7 +131,7 @@ impl Operator for Mac {
             Ok(())
         })?;
         sums.fill(0.0);
-        (self.k, self.round) = (0, self.round + 1);
+        (self.taken, self.round) = (0, self.round + 1);
         if self.round == rounds {
             self.round = 0;
             self.held.clear();
