@@ -119,6 +119,9 @@ class Image:
     def put_tiles(
         self, bases: list[int], weight: _Array, element_name: str, scales: list[int], axis: int
     ) -> tuple[int, float, float]: ...
+    def put_blocks(
+        self, bases: list[int], weight: _Array | npt.NDArray[np.uint8], type_name: str, axis: int
+    ) -> tuple[int, float, float]: ...
     def put_rows(self, base: int, table: _Array, element_name: str) -> int: ...
 
 @final

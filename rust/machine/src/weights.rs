@@ -2,7 +2,10 @@
 
 use crate::contents::Contents;
 use crate::error::MachineError;
-use rdu_kernels::{Element, Loss, Packed, Room, Rows, VECTOR_BYTES, pack, pack_into, tile_count};
+use rdu_kernels::{
+    BlockRows, BlockType, Coded, Element, Loss, Packed, Room, Rows, VECTOR_BYTES, pack, pack_blocks, pack_into,
+    tile_count,
+};
 use std::ops::Range;
 
 /// What several sockets share out: the outputs of a weight, or the dimension that it sums over.
@@ -43,6 +46,54 @@ pub fn put_tiles(
         (Cut::Inputs, Element::Int8) => whole_inputs(contents, weight, places),
         (Cut::Inputs, _) => inputs(contents, weight, element, places),
     }
+}
+
+/// Cuts a weight into tiles of blocks as `put_tiles` does; a reduced dimension only between blocks.
+///
+/// Errors: as `pack_blocks`; places outside of memory.
+pub fn put_blocks(
+    contents: &mut Contents,
+    rows: BlockRows,
+    [outer, inner]: [usize; 2],
+    kind: BlockType,
+    cut: Cut,
+    places: &[Place],
+) -> Result<Coded, MachineError> {
+    let mut done = Coded::default();
+    let count = inner / BlockType::WEIGHTS;
+    let whole = if cut == Cut::Outputs { outer } else { count };
+    // Each part's room is that of the longest.
+    let size = whole.div_ceil(places.len().max(1));
+    for (mine, place) in parts(whole, places.len()).zip(places) {
+        let (outputs, columns) = if cut == Cut::Outputs { (mine, 0..count) } else { (0..outer, mine) };
+        if outputs.is_empty() || columns.is_empty() {
+            continue;
+        }
+        let tiles = outputs.len().div_ceil(BlockType::LANES);
+        let from = columns.len() * kind.bytes() * VECTOR_BYTES;
+        let to = if cut == Cut::Outputs { from } else { size * kind.bytes() * VECTOR_BYTES };
+        let rows = match rows {
+            BlockRows::Stored(data) => {
+                let row = count * kind.bytes();
+                BlockRows::Stored(data.get(outputs.start * row..outputs.end * row).unwrap_or_default())
+            }
+            BlockRows::Rounded(rows) => BlockRows::Rounded(slice(rows, outputs.start * inner..outputs.end * inner)),
+        };
+        let room = contents.write(place.tiles, (tiles * to) as u64)?;
+        let part = if from == to {
+            pack_blocks(kind, rows, [outputs.len(), inner], columns, room)?
+        } else {
+            // Tiles of a shorter part lie as far from each other as those of the others.
+            let mut packed = vec![0; tiles * from];
+            let part = pack_blocks(kind, rows, [outputs.len(), inner], columns, &mut packed)?;
+            for (tile, room) in packed.chunks_exact(from).zip(room.chunks_exact_mut(to)) {
+                room[..from].copy_from_slice(tile);
+            }
+            part
+        };
+        done = Coded { loss: done.loss.plus(&part.loss), not_finite: done.not_finite + part.not_finite };
+    }
+    Ok(done)
 }
 
 /// Rows are quantised one by one, so that a part's are what they are in the whole.

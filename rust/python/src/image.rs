@@ -1,10 +1,10 @@
 //! Constants in the emulated memory: filled once, then shared by every session.
 
 use crate::errors;
-use numpy::{PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use numpy::{PyReadonlyArray2, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
-use rdu_kernels::{Element, Rows, VECTOR_BYTES};
-use rdu_machine::weights::{Cut, Place, Weight, put_tiles};
+use rdu_kernels::{BlockRows, BlockType, Element, Rows, VECTOR_BYTES};
+use rdu_machine::weights::{Cut, Place, Weight, put_blocks, put_tiles};
 use rdu_machine::{Contents, Image as Memory, MachineError, image_file};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +34,13 @@ impl Values<'_> {
             Values::Bits(array) => array.shape(),
         }
     }
+}
+
+/// A weight from Python that is to lie in blocks: rows of them as a file has them, or values.
+#[derive(FromPyObject)]
+pub enum Blocks<'py> {
+    Stored(PyReadonlyArray2<'py, u8>),
+    Rounded(Values<'py>),
 }
 
 /// The element type of that name.
@@ -126,6 +133,42 @@ impl Image {
             Ok((rows.not_finite(), loss.lost, loss.total))
         });
         done.map_err(|error| errors::machine(py, error))
+    }
+
+    /// Writes a weight `(outputs, inputs)` as tiles of blocks: values are rounded to blocks, the bytes of blocks
+    /// `(outputs, bytes of a row)` are taken as they are. Bases, `axis` and result as in `put_tiles`.
+    fn put_blocks(
+        &self,
+        py: Python<'_>,
+        bases: Vec<u64>,
+        weight: Blocks<'_>,
+        type_name: &str,
+        axis: usize,
+    ) -> PyResult<(usize, f64, f64)> {
+        let Some(kind) = BlockType::named(type_name) else {
+            let names = BlockType::ALL.map(BlockType::name).join(", ");
+            return Err(errors::graph(py, format!("a type of blocks is {type_name:?}; it must be one of {names}")));
+        };
+        let (rows, shape) = match &weight {
+            Blocks::Stored(data) => {
+                let &[outer, row] = data.shape() else { return Ok((0, 0.0, 0.0)) };
+                (BlockRows::Stored(data.as_slice()?), [outer, row / kind.bytes() * BlockType::WEIGHTS])
+            }
+            Blocks::Rounded(values) => {
+                let &[outer, inner] = values.shape() else {
+                    return Err(errors::graph(py, format!("a weight of shape {:?} has no tiles", values.shape())));
+                };
+                (BlockRows::Rounded(values.rows()?), [outer, inner])
+            }
+        };
+        let cut = if axis == 0 { Cut::Outputs } else { Cut::Inputs };
+        let places: Vec<Place> = bases.iter().map(|&tiles| Place { tiles, scales: None }).collect();
+        let done = py.detach(|| {
+            let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+            put_blocks(&mut contents, rows, shape, kind, cut, &places)
+        });
+        let done = done.map_err(|error| errors::machine(py, error))?;
+        Ok((done.not_finite, done.loss.lost, done.loss.total))
     }
 
     /// Writes an array `(rows, columns)` row by row, each padded to whole vectors. Returns how many values are not finite.
