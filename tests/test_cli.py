@@ -182,10 +182,11 @@ def test_describe_a_model(capsys: pytest.CaptureFixture[str]) -> None:
     folder = rdu.load(TINY)
     shapes = {name: folder.tensor(name).size for name in folder._source.shapes}
     assert found["parameters"] == sum(shapes.values())
-    bytes_of = {"bf16": 2, "fp32": 4, "int8": 1, "w8a8": 1}
+    # 32 weights of a block have 2 bytes of scale, in q4_1 4.
+    bytes_of = {"bf16": 2, "fp32": 4, "int8": 1, "w8a8": 1, "q8_0": 34 / 32, "q4_0": 18 / 32, "q4_1": 20 / 32}
     assert found["weight_bytes"] == {dtype: size * found["parameters"] for dtype, size in bytes_of.items()}
     # 2 layers, keys and values, 2 heads of 8; caches are bf16 beside whole numbers.
-    cached = {"bf16": 2, "fp32": 4, "int8": 2, "w8a8": 2}
+    cached = dict.fromkeys(bytes_of, 2) | {"fp32": 4}
     assert found["kv_bytes_per_token"] == {dtype: 2 * 2 * 2 * 8 * size for dtype, size in cached.items()}
     assert found["fit"]["fits"] is True
 

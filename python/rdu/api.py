@@ -78,10 +78,11 @@ def compile(
         are then added in the order that `docs/numerics.md` states.
     fusion : {"loop", "layer", "op"}
         One kernel call for all layers of a decode step, one for each layer, or one for each operator.
-    dtype : {"bf16", "fp32", "int8", "w8a8"}
+    dtype : {"bf16", "fp32", "int8", "w8a8", "q8_0", "q4_0", "q4_1"}
         Element of weights, caches and of whatever meets them; sums are fp32. ``int8``: weights of linear operators are
         whole numbers with a scale for each output, all else is bf16. ``w8a8``: their activations too, with a scale for
-        each row; such sums are exact.
+        each row; such sums are exact. ``q8_0``, ``q4_0``, ``q4_1``: weights of linear operators are blocks of 32, as
+        GGUF files have them; a file of that type runs as it is.
     batch : int
         Sequences that can take decode steps together: `Decoder.generate_batch`.
     context : int, optional

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rdu.blocks import Blocks
 from rdu.errors import GraphError
 
 Array = npt.NDArray[Any]
@@ -40,6 +41,9 @@ class Weight:
     read: Callable[[], Array] = field(repr=False)
     # Of a weight that sockets do not all hold alike; ``shape`` is then what each holds, and ``read`` reads all of it.
     share: Share | None = None
+    # As its file stores it, where that is in blocks; and the type of blocks that a program holds it in, if any.
+    blocks: Blocks | None = None
+    held: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +155,11 @@ class Graph:
             self._block = outer
 
     def weight(
-        self, name: str, array: npt.ArrayLike | Callable[[], Array], shape: tuple[int, ...] | None = None
+        self,
+        name: str,
+        array: npt.ArrayLike | Callable[[], Array],
+        shape: tuple[int, ...] | None = None,
+        blocks: Blocks | None = None,
     ) -> Weight:
         """Name a constant.
 
@@ -162,18 +170,20 @@ class Graph:
             A function is called when a program is compiled, and must then be given with its ``shape``.
         shape : tuple of int, optional
             Of an array, what it must be.
+        blocks : Blocks, optional
+            The same weight in blocks: a program of such a ``dtype`` takes them as they are.
         """
         if callable(array):
             if shape is None:
                 raise GraphError(f"weight {name!r}: a weight that is read later needs its shape")
-            return self._constant(name, shape, array)
+            return self._constant(name, shape, array, blocks)
         try:
             values = np.asarray(array)
         except ValueError as error:
             raise GraphError(f"weight {name!r} is no array: {error}") from None
         if shape is not None and values.shape != tuple(shape):
             raise GraphError(f"weight {name!r}: the array has shape {values.shape}, not {shape}")
-        return self._constant(name, values.shape, lambda: values)
+        return self._constant(name, values.shape, lambda: values, blocks)
 
     def position_table(self, name: str, array: Callable[[], Array], shape: tuple[int, int]) -> Weight:
         """Cosines and sines by position, ``(positions, head_dim)``: what every attention of the graph rotates by."""
@@ -314,12 +324,12 @@ class Graph:
         if not any(op.output is tensor for op in reversed(self.operators)):
             raise GraphError(f"tensor {getattr(tensor, 'name', tensor)!r} is not of this graph")
 
-    def _constant(self, name: str, shape: object, read: Callable[[], Array]) -> Weight:
+    def _constant(self, name: str, shape: object, read: Callable[[], Array], blocks: Blocks | None = None) -> Weight:
         sizes = tuple(shape) if isinstance(shape, tuple | list) else ()
         if not sizes or not all(_is_size(size) for size in sizes):
             raise GraphError(f"weight {name!r}: shape {shape!r} has no elements; give whole numbers of at least 1")
         self._claim(name)
-        weight = Weight(name, tuple(int(size) for size in sizes), read)
+        weight = Weight(name, tuple(int(size) for size in sizes), read, blocks=blocks)
         self._weights[id(weight)] = weight
         return weight
 

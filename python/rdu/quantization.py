@@ -29,9 +29,12 @@ class Quantization:
     ----------
     tensors : mapping of str to Loss
         By name; ``tensors[name].relative`` is |w - scale * q| / |w| in the Euclidean norm.
+    kept : tuple of str
+        Weights whose blocks were taken as their file has them: nothing was rounded.
     """
 
     tensors: Mapping[str, Loss]
+    kept: tuple[str, ...] = ()
 
     @property
     def relative(self) -> float:
@@ -40,17 +43,20 @@ class Quantization:
         return Loss(sum(loss.lost for loss in losses), sum(loss.total for loss in losses)).relative
 
     @property
-    def worst(self) -> tuple[str, float]:
-        """Name and error of the weight that lost most; NaN counts as most."""
+    def worst(self) -> tuple[str, float] | None:
+        """Name and error of the weight that lost most; NaN counts as most. None where none was rounded."""
+        if not self.tensors:
+            return None
         name = max(self.tensors, key=lambda name: _ordered(self.tensors[name].relative))
         return name, self.tensors[name].relative
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types."""
-        name, relative = self.worst
+        worst = self.worst
         return {
             "relative_error": self.relative,
-            "worst": {"tensor": name, "relative_error": relative},
+            "worst": {"tensor": worst[0], "relative_error": worst[1]} if worst else None,
+            "kept": len(self.kept),
             "tensors": {name: loss.relative for name, loss in self.tensors.items()},
         }
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # testing/decode_speed.csv: what llama.cpp (llama-cpp-python 0.3.36, built for its host) made of SmolLM2-135M on two
 # cores of another host, medians of undisturbed runs: 64 tokens after a prompt of 8, and a prompt of 512.
 # Which of its types stands for which dtype:
-PEER_TYPES = {"bf16": "bf16", "int8": "q8_0", "w8a8": "q8_0"}
+PEER_TYPES = {"bf16": "bf16", "int8": "q8_0", "w8a8": "q8_0", "q8_0": "q8_0"}
 PEER_MODEL = "smollm2"
 ROUNDS = 5
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -44,7 +45,7 @@ def description(checkpoint: Checkpoint, machine: Machine, dtype: str, context: i
         "rope": config.rope.kind,
         "rope_theta": config.rope.theta,
         "parameters": parameters,
-        "weight_bytes": {name: parameters * element_bytes(form.weight) for name, form in FORMATS.items()},
+        "weight_bytes": {name: math.ceil(parameters * form.weight_bytes) for name, form in FORMATS.items()},
         "kv_bytes_per_token": {name: cached * element_bytes(form.operand) for name, form in FORMATS.items()},
         "tokenizer": {
             "present": tokenizer is not None,

@@ -38,7 +38,7 @@ fusion: Decorator = click.option(
 )
 dtype: Decorator = click.option(
     "--dtype",
-    type=click.Choice(["bf16", "fp32", "int8", "w8a8"]),
+    type=click.Choice(["bf16", "fp32", "int8", "w8a8", "q8_0", "q4_0", "q4_1"]),
     default="bf16",
     show_default=True,
     help="Element of the weights.",

@@ -231,7 +231,9 @@ def _print_report(run: Run, wall: dict[str, float]) -> None:
     print(f"\n{len(run.prompt_tokens)} prompt tokens, {len(run.tokens)} new ones, stopped by {run.stopped_by}")
     print(f"{seconds(wall['wall_s'])} on this host, {seconds(wall['load_s'])} of it to load the model\n")
     lost = run.program.quantization
-    if lost is not None:
+    if lost is not None and lost.kept:
+        print(f"{len(lost.kept)} weights are the file's own blocks: nothing was taken from them\n")
+    if lost is not None and lost.worst is not None:
         name, most = lost.worst
         print(f"{run.program.dtype} weights are off by {lost.relative:.2%}, the worst by {most:.2%}: {name}\n")
     if not run.clock:

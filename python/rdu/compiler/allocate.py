@@ -53,18 +53,15 @@ def allocate(
         place_weights(region, form, result, like)
         check_budget(region, machine, fixed_pcus, fixed_pmus)
         return result
-    shapes = {op.name: weight_shape(op, form) for op in linears}
+    one = {op.name: one_lane(op, form) for op in linears}
     repeats = {op.name: stretch.layers for stretch in region.stretches for op in stretch.operators}
-    width = lanes(form.weight)
     # Operators wait for each other, so their times add up: the sum is least when units go by the root of the work.
-    work = {name: tiles * inner for name, (tiles, inner) in shapes.items()}
+    work = {name: linear.work for name, linear in one.items()}
     scale = sum(math.sqrt(work[name] * repeats[name]) for name in work) / machine.total_pcus
     splits = {name: linear.splits for name, linear in like.linears.items()} if like else {}
     while True:
         targets = {name: max(1, int(scale * math.sqrt(work[name] / repeats[name]))) for name in work}
-        spread = {name: _spread(*shapes[name], targets[name], width, mapping, splits.get(name)) for name in work}
-        taken = width // lanes(form.activation)
-        chosen = {name: replace(linear, taken=taken) for name, linear in spread.items()}
+        chosen = {name: _spread(one[name], targets[name], mapping, splits.get(name)) for name in work}
         pcus = fixed_pcus + sum(linear.macs for linear in chosen.values())
         if pcus <= machine.total_pcus:
             # How sums are cut must not depend on the positions of a call, which the SRAM may have to make room for.
@@ -122,27 +119,28 @@ def prompt_pmus(machine: Machine, linear: Linear, buffered: int, rows: int) -> t
     return beside, max(linear.splits, pmus_for(machine, 2 * linear.chunks * rows * VECTOR_BYTES))
 
 
-def weight_shape(op: Operator, form: Format) -> tuple[int, int]:
-    """(tiles, reduced dimension) of a linear operator."""
+def one_lane(op: Operator, form: Format) -> Linear:
+    """A linear operator that is not spread."""
     weight = op.weights[0]
     assert weight is not None
-    outer, inner = weight.shape
-    return chunks(outer, form.weight), inner
+    outer, inputs = weight.shape
+    form, width = form.of(weight), form.width
+    return Linear(-(-outer // width), form.vectors(inputs), 1, 1, width, form.chunk, width // lanes(form.activation))
 
 
-def _spread(tiles: int, inner: int, vectors: int, width: int, mapping: Mapping, splits: int | None = None) -> Linear:
+def _spread(linear: Linear, vectors: int, mapping: Mapping, splits: int | None = None) -> Linear:
     """As few units as leave each at most ``vectors`` weight vectors (as far as splitting goes)."""
     if splits is None:
         splits = 1
-        while splits < mapping.most_splits and inner > vectors * splits:
-            if not _divides(-(-inner // width), splits * 2, mapping.split_padding):
+        while splits < mapping.most_splits and linear.inner > vectors * splits:
+            if not _divides(linear.chunks, splits * 2, mapping.split_padding):
                 break
             splits *= 2
-    part = Linear(tiles, inner, 1, splits, width).part
+    tiles, part = linear.tiles, replace(linear, splits=splits).part
     # Of about as many rounds, those that leave least of the last one empty.
     most = min(tiles, max(1, vectors // part))
     rounds = min(range(most, (most - 1) // 2, -1), key=lambda r: -(-tiles // r) * r)
-    return Linear(tiles, inner, -(-tiles // rounds), splits, width)
+    return replace(linear, units=-(-tiles // rounds), splits=splits)
 
 
 def _divides(chunks_of_sum: int, parts: int, padding: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from rdu.compiler.formats import VECTOR_BYTES
 from rdu.compiler.fuse import Stretch
@@ -16,8 +17,9 @@ class Linear:
 
     Lane ``s * units + u`` holds part s of tiles u, u + units, u + 2 units, ... All lanes do the same work: what is
     missing in the last round, or in a shorter part, is padding, which is moved and counted. ``taken`` vectors of
-    activations make a chunk of the reduced dimension, which is as wide as a tile. The gather has ``ports`` PCUs: as
-    many as take what comes in.
+    activations make a chunk of the reduced dimension, which is as wide as a tile (``width`` outputs). ``inner`` and
+    ``chunk`` count the weight vectors of a tile, and of a chunk of it. The gather has ``ports`` PCUs: as many as take
+    what comes in.
     """
 
     tiles: int
@@ -25,8 +27,19 @@ class Linear:
     units: int
     splits: int
     width: int
+    chunk: int
     taken: int = 1
     ports: int = 1
+
+    @property
+    def work(self) -> int:
+        """Weight vectors of all tiles."""
+        return self.tiles * self.inner
+
+    @property
+    def products(self) -> Fraction:
+        """Multiply-adds of a weight vector and a position; of blocks the mean, since some vectors carry scales."""
+        return Fraction(self.width * self.width, self.chunk)
 
     @property
     def macs(self) -> int:
@@ -41,7 +54,7 @@ class Linear:
     @property
     def chunks(self) -> int:
         """Chunks of the reduced dimension."""
-        return -(-self.inner // self.width)
+        return -(-self.inner // self.chunk)
 
     @property
     def part_chunks(self) -> int:
@@ -56,7 +69,7 @@ class Linear:
     @property
     def part(self) -> int:
         """Weight vectors of a lane and round: of the longest part."""
-        return min(self.part_chunks * self.width, self.inner)
+        return min(self.part_chunks * self.chunk, self.inner)
 
     @property
     def vectors_per_unit(self) -> int:
@@ -69,9 +82,9 @@ class Linear:
         return self.vectors_per_unit * self.macs
 
     def part_of(self, split: int) -> tuple[int, int]:
-        """(first chunk, length in elements) of a part."""
+        """(first chunk, length in weight vectors) of a part."""
         first, end = (at * self.chunks // self.splits for at in (split, split + 1))
-        return first, min(end * self.width, self.inner) - first * self.width
+        return first, min(end * self.chunk, self.inner) - first * self.chunk
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from rdu.compiler.cache import cache_layout
 from rdu.compiler.explain import explain
 from rdu.compiler.formats import FORMATS, LONGEST_EXACT_SUM, Format, row_bytes
 from rdu.compiler.fuse import Region, merged
+from rdu.compiler.hold import check_blocks, hold
 from rdu.compiler.lower import Kernel
 from rdu.compiler.passes import chosen
 from rdu.compiler.prompt import choose_wave
@@ -53,10 +54,12 @@ def compile_graph(
     for name, value in (("context", context), ("block", block), ("batch", batch)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise CompileError(f"{name} is {value!r}; it must be a whole number of at least 1")
-    _check_sums(graph, FORMATS[dtype])
+    form = FORMATS[dtype]
+    _check_sums(graph, form)
     columns = {tensor.name: tensor.width for tensor in graph.outputs}
-    graph = shard(graph, machine.sockets)
-    form, block = FORMATS[dtype], min(block, context) if values else batch
+    graph = shard(hold(graph, form), machine.sockets)
+    check_blocks(graph, form)
+    block = min(block, context) if values else batch
     granule = granule_bytes(machine)
     regions = mine.fuse(graph, fusion, machine.p2p.collective)
     # What one kernel can do in one call, if all of it has the same positions.

@@ -84,7 +84,7 @@ def _alike(op: Operator, number: dict[int, int]) -> Hashable:
         op.kind,
         tuple(number[id(tensor)] for tensor in op.inputs),
         op.output.width,
-        tuple(weight.shape if weight else None for weight in op.weights),
+        tuple((weight.shape, weight.held) if weight else None for weight in op.weights),
         op.group,
         op.eps,
         op.attention,

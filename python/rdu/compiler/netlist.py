@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
@@ -42,7 +43,7 @@ class Unit:
     """A unit or a bundle of them, the tiles it takes, its loop nest and what it computes.
 
     ``pcus``, ``pmus`` and ``agcus`` say what one copy is made of: PCUs compute, PMUs hold, AGCUs reach memory. ``macs``
-    counts multiply-adds of one copy per firing of a multiplying phase (0 for units that do not multiply). ``links`` is
+    counts multiply-adds of one copy per token of what it multiplies by (0 for units that do not multiply). ``links`` is
     how many links each of its ends has side by side (a unit of several PMUs takes several tokens at once).
     """
 
@@ -54,7 +55,7 @@ class Unit:
     pcus: int = 0
     pmus: int = 0
     agcus: int = 0
-    macs: int = 0
+    macs: int | Fraction = 0
     links: int = 1
     port: Json | None = None
     link_cycles: int = 1

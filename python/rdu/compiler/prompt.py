@@ -16,11 +16,11 @@ from rdu.compiler.allocate import (
     fixed_units,
     hbm_vectors_per_cycle,
     linear_pmus,
+    one_lane,
     place_weights,
     prompt_pmus,
     row_vectors,
     vectors_under_way,
-    weight_shape,
 )
 from rdu.compiler.allocation import Allocation, Attend, Linear, Wave, granule_bytes, pmus_for
 from rdu.compiler.formats import VECTOR_BYTES, Format, chunks, lanes, rate_of
@@ -102,18 +102,19 @@ def _cuts(machine: Machine, prompt: int, sequences: int) -> Iterator[tuple[int, 
 
 def _cycles(region: Region, allocation: Allocation, machine: Machine, form: Format, wave: Wave) -> float:
     """What a call takes at least: weights as fast as they come, then all waves through the unit with most to do."""
-    cycles_per_mac, width = 2 / machine.pcu.flops_per_cycle[form.rate], lanes(form.weight)
+    cycles_per_mac = 2 / machine.pcu.flops_per_cycle[form.rate]
     once = {op.name for op in region.tail}
     repeats = {op.name: stretch.layers for stretch in region.stretches for op in stretch.operators}
-    vectors = [linear.vectors_per_unit for name, linear in allocation.linears.items() if name not in once]
-    slowest = max(vectors, default=0) * width * wave.rows * cycles_per_mac
+    lanes_of = [linear for name, linear in allocation.linears.items() if name not in once]
+    macs = max((linear.vectors_per_unit * linear.products * wave.rows for linear in lanes_of), default=0)
+    slowest = float(macs) * cycles_per_mac
     for op in region.operators:
         if op.attention is not None:
             # Half of the context is the mean.
             attend, seen = allocation.attends[op.name], wave.context / 2
             rows = op.attention.heads // op.attention.kv_heads * wave.rows / attend.shares
-            macs = seen * attend.per_head * lanes(form.operand) * rows
-            slowest = max(slowest, 2 * macs / machine.pcu.flops_per_cycle[rate_of(form.operand)])
+            scores = seen * attend.per_head * lanes(form.operand) * rows
+            slowest = max(slowest, 2 * scores / machine.pcu.flops_per_cycle[rate_of(form.operand)])
             if wave.streamed:
                 slowest = max(slowest, 2 * seen * attend.padded / hbm_vectors_per_cycle(machine))
     # The first wave is alone on its way; about half of the operators follow each other.
@@ -157,9 +158,8 @@ def _allocate(region: Region, machine: Machine, form: Format, wave: Wave, shares
     """With at most so many ``shares`` of a head's query rows in attention."""
     tail = {op.name for op in region.tail}
     linears = [op for op in region.operators if op.kind == "linear"]
-    shapes = {op.name: weight_shape(op, form) for op in linears}
-    width = lanes(form.weight)
-    work = {name: tiles * inner * width * wave.rows for name, (tiles, inner) in shapes.items() if name not in tail}
+    one = {op.name: one_lane(op, form) for op in linears}
+    work = {name: int(linear.work * linear.products * wave.rows) for name, linear in one.items() if name not in tail}
     attention = [op.attention for op in region.operators if op.attention is not None]
     # Scores, and as much for weighted sums, of the last wave, which sees the whole prompt.
     scores = sum(a.heads * a.head_dim * wave.rows * wave.context for a in attention)
@@ -179,24 +179,18 @@ def _allocate(region: Region, machine: Machine, form: Format, wave: Wave, shares
     # Below this, weights that are ahead would not even cover the way to memory and back.
     way = math.ceil(vectors_under_way(machine))
     most = machine.mapping.weight_buffer_vectors
-    vectors = fair = max(
-        1.0, sum(tiles * inner for name, (tiles, inner) in shapes.items() if name in work) / machine.total_pcus
-    )
+    vectors = fair = max(1.0, sum(linear.work for name, linear in one.items() if name in work) / machine.total_pcus)
     # No spreading makes the weights smaller.
-    least = sum(
-        1 + pmus_for(machine, tiles * inner * VECTOR_BYTES) for name, (tiles, inner) in shapes.items() if name in work
-    )
-    check_budget(region, machine, fixed_pcus + len(shapes), fixed_pmus + least, PROMPT_HELP)
-    taken = width // lanes(form.activation)
+    least = sum(1 + pmus_for(machine, linear.work * VECTOR_BYTES) for name, linear in one.items() if name in work)
+    check_budget(region, machine, fixed_pcus + len(one), fixed_pmus + least, PROMPT_HELP)
     once = {
-        name: replace(_lanes(tiles, inner, tiles * inner / (2 * rate), width, machine, form), taken=taken)
-        for name, (tiles, inner) in shapes.items()
+        name: _lanes(linear, linear.work / (2 * rate), machine, form)
+        for name, linear in one.items()
         if name not in work
     }
     while True:
         chosen = {
-            name: once[name] if name in once else replace(_lanes(*shape, vectors, width, machine, form), taken=taken)
-            for name, shape in shapes.items()
+            name: once[name] if name in once else _lanes(linear, vectors, machine, form) for name, linear in one.items()
         }
         # A gather is counted as wide as other units so far.
         pcus = fixed_pcus + sum(linear.macs + max(0, linear.ports - result.width) for linear in chosen.values())
@@ -243,26 +237,23 @@ def _attend(a: Attention, machine: Machine, form: Format, wave: Wave, part: floa
     )
 
 
-def _lanes(tiles: int, inner: int, vectors: float, width: int, machine: Machine, form: Format) -> Linear:
+def _lanes(linear: Linear, vectors: float, machine: Machine, form: Format) -> Linear:
     """Few PCUs that leave each lane at most ``vectors`` weight vectors, and little padding, which takes SRAM as well;
     the most lanes there can be if none leave so few.
 
     Each split more is another sum on its way to the gather, which needs ports for all of them.
     """
-    most_splits = machine.mapping.most_splits
     # What the macs take at least for a row of activations.
-    cycles = vectors * width * 2 / machine.pcu.flops_per_cycle[form.rate]
-    sums = tiles * width // lanes("f32") * -(-VECTOR_BYTES // machine.network.vector_bytes_per_cycle)
+    cycles = vectors * float(linear.products) * 2 / machine.pcu.flops_per_cycle[form.rate]
+    tiles = linear.tiles
+    sums = tiles * linear.width // lanes("f32") * -(-VECTOR_BYTES // machine.network.vector_bytes_per_cycle)
     found = []
     splits = 1
-    while splits <= most_splits and -(-inner // width) % splits == 0:
-        most = min(tiles, int(vectors // Linear(tiles, inner, 1, splits, width).part))
-        ports = math.ceil(sums * splits / cycles)
-        found += [
-            Linear(tiles, inner, -(-tiles // rounds), splits, width, ports=ports)
-            for rounds in range(most, most // 2, -1)
-        ]
+    while splits <= machine.mapping.most_splits and linear.chunks % splits == 0:
+        part = replace(linear, splits=splits, ports=math.ceil(sums * splits / cycles))
+        most = min(tiles, int(vectors // part.part))
+        found += [replace(part, units=-(-tiles // rounds)) for rounds in range(most, most // 2, -1)]
         splits *= 2
     if not found:
-        return Linear(tiles, inner, tiles, splits // 2, width, ports=math.ceil(sums * splits / 2 / cycles))
+        return replace(linear, units=tiles, splits=splits // 2, ports=math.ceil(sums * splits / 2 / cycles))
     return min(found, key=lambda linear: ((linear.macs + linear.ports) * linear.vectors, linear.macs))

@@ -6,14 +6,15 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
+from rdu.blocks import BLOCK_BYTES, BLOCK_WEIGHTS
 from rdu.compiler.allocate import SCALES, stored
 from rdu.compiler.allocation import Placed
-from rdu.compiler.formats import Element, Format, row_bytes
+from rdu.compiler.formats import BlockType, Element, Format, row_bytes
 from rdu.errors import CompileError, NumbersWarning
 from rdu.graph import Array, Weight
 from rdu.program import Image
@@ -40,7 +41,7 @@ class _Write:
 
     weight: Weight
     bases: tuple[int, ...]
-    element: Element
+    element: Element | BlockType
     tiles: bool
     scales: tuple[int, ...] = ()
     axis: int = 0
@@ -48,19 +49,26 @@ class _Write:
 
 @dataclass
 class _Found:
-    """What reading the weights told: losses of quantising, and how many values of a weight are no finite numbers."""
+    """What reading the weights told: losses of quantising, whose blocks were kept as they are, and how many values of a
+    weight are no finite numbers.
+    """
 
-    losses: dict[str, Loss]
-    strange: dict[str, int]
+    losses: dict[str, Loss] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
+    strange: dict[str, int] = field(default_factory=dict)
 
     def to_note(self) -> str:
         losses = {name: [loss.lost, loss.total] for name, loss in self.losses.items()}
-        return json.dumps({"losses": losses, "strange": self.strange})
+        return json.dumps({"losses": losses, "kept": self.kept, "strange": self.strange})
+
+    @property
+    def quantization(self) -> Quantization | None:
+        return Quantization(self.losses, tuple(self.kept)) if self.losses or self.kept else None
 
     @classmethod
     def of_note(cls, note: str) -> _Found:
         said = json.loads(note)
-        return cls({name: Loss(*both) for name, both in said["losses"].items()}, said["strange"])
+        return cls({name: Loss(*both) for name, both in said["losses"].items()}, said["kept"], said["strange"])
 
 
 def fill(
@@ -104,7 +112,7 @@ def fill(
         rows = np.ascontiguousarray(_values(table)[:context])
         image.reserve(table_base, len(rows) * row_bytes(rows.shape[1], "f32"))
         image.put_rows(table_base, rows, "f32")
-    return image, Quantization(found.losses) if found.losses else None
+    return image, found.quantization
 
 
 def _stretch(
@@ -133,7 +141,7 @@ def _stretch(
             if op.kind == "linear" and at == 0:
                 axis = 1 if weight.share is not None and weight.share.axis == 1 else 0
                 scales = tuple(places[SCALES] + bank for bank in held) if form.scaled else ()
-                writes.append(_Write(weight, bases, form.weight, True, scales, axis))
+                writes.append(_Write(weight, bases, form.of(weight).weight, True, scales, axis))
             else:
                 writes.append(_Write(weight, bases, form.beside if op.kind == "linear" else form.operand, False))
     return regions, writes
@@ -152,20 +160,23 @@ def _read(
     progress: Progress | None,
 ) -> tuple[Image, _Found]:
     """Read every weight and write it where it belongs."""
-    image, found = Image(), _Found({}, {})
+    image, found = Image(), _Found()
     total = sum(layer.weight_bytes for layer in layers)
     done = 0
     for layer, (regions, writes) in zip(layers, stretches, strict=True):
         for base, size in regions:
             image.reserve(base, size)
         for write in writes:
-            weight, values = write.weight, _values(write.weight)
-            if write.tiles:
+            weight = write.weight
+            if write.element in BLOCK_BYTES:
+                strange = _put_blocks(image, write, found)
+            elif write.tiles:
                 scales = list(write.scales)
-                strange, *lost = image.put_tiles(list(write.bases), values, write.element, scales, write.axis)
+                strange, *lost = image.put_tiles(list(write.bases), _values(weight), write.element, scales, write.axis)
                 if scales:
                     found.losses[weight.name] = Loss(*lost)
             else:
+                values = _values(weight)
                 parts = zip(write.bases, _parts(weight, values), strict=False)
                 strange = sum(image.put_rows(base, part, write.element) for base, part in parts)
             if strange:
@@ -174,6 +185,22 @@ def _read(
         if progress is not None:
             progress("weights", done, total)
     return image, found
+
+
+def _put_blocks(image: Image, write: _Write, found: _Found) -> int:
+    """A weight in tiles of blocks: as its file has them, or rounded; how many of its values are no finite numbers."""
+    weight, bases = write.weight, list(write.bases)
+    if weight.blocks is None or weight.blocks.kind != write.element:
+        strange, *lost = image.put_blocks(bases, _values(weight), write.element, write.axis)
+        found.losses[weight.name] = Loss(*lost)
+        return strange
+    rows = np.ascontiguousarray(weight.blocks.read())
+    outputs, inputs = weight.shape if weight.share is None else weight.share.shape
+    shape = (outputs, inputs // BLOCK_WEIGHTS * BLOCK_BYTES[write.element])
+    if rows.dtype != np.uint8 or rows.shape != shape:
+        raise CompileError(f"weight {weight.name!r}: read {rows.dtype} {rows.shape}, its blocks are uint8 {shape}")
+    found.kept.append(weight.name)
+    return image.put_blocks(bases, rows, write.element, write.axis)[0]
 
 
 def _parts(weight: Weight, values: Array) -> Iterator[Array]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from rdu.blocks import Blocks
 from rdu.errors import CheckpointError
 from rdu.models.arrays import Weights
 from rdu.models.config import DecoderConfig, read_config
@@ -39,6 +40,10 @@ class TensorSource(Protocol):
 
     def tensor(self, name: str) -> Weights:
         """One tensor, by a name in `shapes`."""
+        ...
+
+    def blocks(self, name: str) -> Blocks | None:
+        """The same as it is stored, if that is in blocks of a known kind."""
         ...
 
 
@@ -93,9 +98,23 @@ class Checkpoint:
         CheckpointError
             There is no such tensor.
         """
+        self._check(name)
+        return self._source.tensor(name)
+
+    def blocks(self, name: str) -> Blocks | None:
+        """A weight as a GGUF file stores it, rows in the order of `tensor`; None if not in blocks that rdu runs.
+
+        Raises
+        ------
+        CheckpointError
+            There is no such tensor.
+        """
+        self._check(name)
+        return self._source.blocks(name)
+
+    def _check(self, name: str) -> None:
         if name not in self._source.shapes:
             raise CheckpointError(f"{self.path}: no tensor {name}; it holds {len(self._source.shapes)} others")
-        return self._source.tensor(name)
 
     @property
     def tokenizer(self) -> Tokenizer | None:

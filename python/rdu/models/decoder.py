@@ -17,7 +17,7 @@ def decoder_graph(checkpoint: Checkpoint, context: int) -> Graph:
     queries, cached = config.heads * head_dim, config.kv_heads * head_dim
 
     def weight(name: str, *shape: int) -> Weight:
-        return g.weight(name, lambda: checkpoint.tensor(name), shape)
+        return g.weight(name, lambda: checkpoint.tensor(name), shape, checkpoint.blocks(name))
 
     def linear(name: str, x: Tensor, source: str, outputs: int, biased: bool) -> Tensor:
         bias = weight(f"{source}.bias", outputs) if biased else None

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from rdu.blocks import Blocks
 from rdu.errors import CheckpointError
 from rdu.models.arrays import Weights, map_file, view
 from rdu.models.settings import read_json
@@ -62,6 +63,10 @@ class FolderTensors:
         for slot in self.slots.values():
             elements[slot.dtype] += math.prod(slot.shape)
         return elements.most_common(1)[0][0]
+
+    def blocks(self, name: str) -> Blocks | None:
+        """None: nothing is stored in blocks."""
+        return None
 
     def tensor(self, name: str) -> Weights:
         """A read-only view of the tensor in its storage type."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rdu.blocks import BLOCK_BYTES, BLOCK_WEIGHTS, Blocks
 from rdu.errors import CheckpointError
 from rdu.models.arrays import Weights, map_file, view
 from rdu.models.config import DecoderConfig
@@ -52,12 +54,39 @@ class GgufTensors:
 
     def tensor(self, name: str) -> Weights:
         """The tensor in its storage type, or float32 if it is quantised."""
-        weights = self._read(self._names[name], self._tensors[self._names[name]])
+        return self._ordered(name, self._read(self._names[name], self._tensors[self._names[name]]))
+
+    def blocks(self, name: str) -> Blocks | None:
+        """The tensor as it is stored; None if not in blocks of a kind that rdu runs."""
+        tensor = self._tensors[self._names[name]]
+        kind = tensor.type_name.lower()
+        if kind not in BLOCK_BYTES or len(tensor.shape) != 2:
+            return None
+        rows, columns = tensor.shape
+        row_bytes = columns // BLOCK_WEIGHTS * BLOCK_BYTES[kind]
+
+        def read() -> npt.NDArray[np.uint8]:
+            stored = self._stored(tensor)
+            if stored.size != rows * row_bytes:
+                raise CheckpointError(
+                    f"{self.path}: tensor {self._names[name]} has {stored.size} bytes of {tensor.type_name}; rows of "
+                    f"{columns} make {rows * row_bytes}: the file is damaged, download it again"
+                )
+            return self._ordered(name, stored.reshape(rows, row_bytes))
+
+        return Blocks(kind, read)
+
+    def _ordered(self, name: str, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The rows of Q and K, and the elements of their biases, in Hugging Face's order."""
         if self._permuted and ".self_attn.q_proj." in name:
-            return half_split_rows(weights, self.config.heads)
+            return half_split_rows(rows, self.config.heads)
         if self._permuted and ".self_attn.k_proj." in name:
-            return half_split_rows(weights, self.config.kv_heads)
-        return weights
+            return half_split_rows(rows, self.config.kv_heads)
+        return rows
+
+    def _stored(self, tensor: GgufTensor) -> npt.NDArray[np.uint8]:
+        """The bytes of a quantised tensor. Not by the map: its pages would count as ours while the file is open."""
+        return np.fromfile(self.path, np.uint8, tensor.size_bytes, offset=tensor.offset)
 
     def _factors(self, tensor: GgufTensor | None) -> tuple[float, ...]:
         if tensor is None:
@@ -67,8 +96,7 @@ class GgufTensors:
     def _read(self, stored: str, tensor: GgufTensor) -> Weights:
         if tensor.type_name in PLAIN:
             return view(self._data, tensor.offset, PLAIN[tensor.type_name], tensor.shape)
-        # Not by the map: its pages would count as ours for as long as the file is open.
-        blocks: npt.NDArray[np.uint8] = np.fromfile(self.path, np.uint8, tensor.size_bytes, offset=tensor.offset)
+        blocks = self._stored(tensor)
         widened = dequantize(tensor.type_name, blocks)
         if widened is not None and widened.size == math.prod(tensor.shape):
             return widened.reshape(tensor.shape)
@@ -85,7 +113,7 @@ class GgufTensors:
             ) from error
 
 
-def half_split_rows(weights: Weights, heads: int) -> Weights:
+def half_split_rows(weights: npt.NDArray[Any], heads: int) -> npt.NDArray[Any]:
     """Undo llama.cpp's reordering of Q and K rows (weights or biases): interleaved pairs to Hugging Face's two halves.
 
     llama.cpp stores row ``2 i + j`` of a head where Hugging Face has row ``j * head_dim / 2 + i``

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from difflib import get_close_matches
+from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 
+from rdu.blocks import BLOCK_BYTES, BLOCK_WEIGHTS
 from rdu.errors import CheckpointError
 from rdu.models.config import DecoderConfig, parse_config, read_config
 from rdu.models.settings import read_json
 
 SHIPPED = files("rdu.models").joinpath("shapes")
-ELEMENT_BYTES = {"fp32": 4, "bf16": 2, "int8": 1, "w8a8": 1}
+BLOCKS = {kind: Fraction(size, BLOCK_WEIGHTS) for kind, size in BLOCK_BYTES.items()}
+ELEMENT_BYTES = {"fp32": Fraction(4), "bf16": Fraction(2), "int8": Fraction(1), "w8a8": Fraction(1), **BLOCKS}
 
 
 @dataclass(frozen=True)
@@ -53,15 +57,15 @@ class Shape:
 
     def weight_bytes(self, dtype: str = "bf16") -> int:
         """Bytes of all parameters."""
-        return self.parameters * element_bytes(dtype)
+        return math.ceil(self.parameters * element_bytes(dtype))
 
     def cache_bytes_per_token(self, dtype: str = "bf16") -> int:
-        """Bytes of keys and values that one position leaves behind in all layers; bf16 where weights are int8."""
+        """Bytes of keys and values that one position leaves behind in all layers; bf16 where weights are narrower."""
         c = self.config
-        return 2 * c.layers * c.kv_heads * c.head_dim * max(2, element_bytes(dtype))
+        return int(2 * c.layers * c.kv_heads * c.head_dim * max(Fraction(2), element_bytes(dtype)))
 
 
-def element_bytes(dtype: str) -> int:
+def element_bytes(dtype: str) -> Fraction:
     """Bytes of one weight."""
     if dtype not in ELEMENT_BYTES:
         raise CheckpointError(f"dtype is {dtype!r}; choose one of {', '.join(ELEMENT_BYTES)}")

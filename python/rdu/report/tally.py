@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from rdu.compiler.formats import VECTOR_BYTES
@@ -70,11 +71,11 @@ class Tally:
     @property
     def macs(self) -> int:
         """Multiply-adds, those on padded lanes included."""
-        found = 0
+        found = Fraction(0)
         for stream, (tokens, _) in zip(self.streams, self.stream_rows, strict=True):
             if stream.input in OPERAND_INPUTS.get(stream.target.role, ()):
                 found += tokens * stream.target.macs * stream.target.copies
-        return found
+        return int(found)
 
     @property
     def high_water_bytes(self) -> int:

@@ -261,6 +261,9 @@ class _Weightless:
     def tensor(self, name: str) -> NoReturn:
         raise RequestError(f"an estimate has no weights, so no {name}")
 
+    def blocks(self, name: str) -> None:
+        """None: every weight is of the dtype that is asked for."""
+
 
 def _graph(config: DecoderConfig, positions: int) -> Graph:
     return _decoder(config, max(config.max_positions, positions))

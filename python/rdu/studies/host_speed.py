@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from rdu.compiler.formats import FORMATS
 from rdu.errors import RequestError, RunError
 from rdu.models.generate import Decoder
 from rdu.program import Program, build_profile, read_seconds
@@ -23,7 +24,6 @@ READ_BYTES = 1 << 28
 READS = 8
 # Token ids that every vocabulary has.
 PROMPT = (1, 2, 3, 4, 5, 6, 7, 8)
-WEIGHT_BYTES = {"bf16": 2, "fp32": 4, "int8": 1, "w8a8": 1}
 FIRST_TOKEN = """
 import sys, rdu
 model, dtype, context, tokens = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
@@ -242,8 +242,9 @@ def host_speed(
 
 def token_bytes(program: Program) -> int:
     """Bytes of the weights that every token is multiplied by."""
+    form = FORMATS[program.dtype]
     linear = (op.weights[0] for op in program.graph.operators if op.kind == "linear")
-    return WEIGHT_BYTES[program.dtype] * sum(math.prod(weight.shape) for weight in linear if weight)
+    return math.ceil(sum(form.of(weight).weight_bytes * math.prod(weight.shape) for weight in linear if weight))
 
 
 def held_bytes(program: Program) -> int:

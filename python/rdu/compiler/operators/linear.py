@@ -16,7 +16,7 @@ from rdu.graph import Operator, Tensor
 
 def lower(op: Operator, low: Lowering) -> None:
     """Units: a buffer, a bundle of macs (see `allocate.Linear`), a gather."""
-    net, form = low.netlist, low.form
+    net, form = low.netlist, low.form.of(op.weights[0])
     shape = low.allocation.linears[op.name]
     width, p = shape.width, low.positions
     x = quantised(op.inputs[0], low) if form.activation == "int8" else low.flow(op.inputs[0], form.activation)
@@ -33,7 +33,8 @@ def lower(op: Operator, low: Lowering) -> None:
     else:
         buffer.pmus = linear_pmus(low.machine, shape, depth, p)
     mac_op = {"op": "mac", "element": form.weight, "x": form.activation, "positions": p, "rounds": shape.rounds}
-    mac = net.unit(f"{op.local_name}.mac", op.local_name, "mac", mac_op, copies=shape.macs, pcus=1, macs=width * p)
+    mac = net.unit(f"{op.local_name}.mac", op.local_name, "mac", mac_op, copies=shape.macs, pcus=1)
+    mac.macs = shape.products * p
     parts = [shape.part_of(split) for split in range(shape.splits)]
     mac.variants = tuple({"first": first, "inner": inner} for first, inner in parts for _ in range(shape.units))
     if held:
@@ -44,10 +45,10 @@ def lower(op: Operator, low: Lowering) -> None:
         taken, latency = shape.taken * p, low.machine.pmu.latency_cycles
         times = shape.rounds * shape.part_chunks
         hold.fire(times, produce=[(0, taken)], ii=taken * low.port_cycles, latency=latency)
-        net.connect(buffer, mac, form.weight, max(net.fifo, 2 * width))
+        net.connect(buffer, mac, form.carried, max(net.fifo, 2 * shape.chunk))
         net.connect(hold, mac, form.activation, 2 * taken)
     else:
-        net.connect(buffer, mac, form.weight, net.fifo)
+        net.connect(buffer, mac, form.carried, net.fifo)
         net.tap(x, mac, whole=True)
     net.connect(mac, gather, "f32", 2 * tile_tokens, input=0)
 
@@ -62,7 +63,7 @@ def lower(op: Operator, low: Lowering) -> None:
     order = {
         "tiles": shape.tiles,
         "inner": shape.inner,
-        "width": width,
+        "width": shape.chunk,
         "units": shape.units,
         "splits": shape.splits,
         "part": shape.part,
@@ -73,7 +74,7 @@ def lower(op: Operator, low: Lowering) -> None:
         op.local_name,
         address,
         source,
-        form.weight,
+        form.carried,
         shape.vectors,
         layer_bytes=low.layer_bytes,
         buffer=True,
@@ -84,7 +85,7 @@ def lower(op: Operator, low: Lowering) -> None:
 
 def plan(op: Operator, low: Lowering) -> None:
     """The same as one blocked step."""
-    form = low.form
+    form = low.form.of(op.weights[0])
     whole = form.activation == "int8"
     low.netlist.plan.append(
         {
@@ -135,12 +136,13 @@ def _mac_nest(mac: Unit, low: Lowering, op: Operator, chunks_in: int) -> None:
     Inputs: 0 weights, 1 activations. A lane waits for the chunks that the last part begins with, and all wait with it.
     """
     shape = low.allocation.linears[op.name]
-    p, width, inner = low.positions, shape.width, shape.part
-    ii = low.mac_cycles(width * p, low.form.activation)
+    p, width, inner = low.positions, shape.chunk, shape.part
+    # A chunk takes as long as its products, spread evenly over its vectors, and never less than a cycle for each.
+    ii = -(-low.mac_cycles(shape.width * shape.width * p, low.form.activation) // width)
     taken = shape.taken * p
     # The last chunk may be narrower, by whole vectors of activations.
     last_taken = chunks_in * p - (shape.chunks - 1) * taken
-    tile_tokens = p * width // lanes("f32")
+    tile_tokens = p * shape.width // lanes("f32")
 
     def fire(times: int, *, activations: int = 0, last: bool = False) -> None:
         consume = [(0, 1), (1, activations)] if activations else [(0, 1)]
@@ -167,9 +169,9 @@ def _mac_nest(mac: Unit, low: Lowering, op: Operator, chunks_in: int) -> None:
 def _again(buffer: Unit, low: Lowering, shape: Linear) -> None:
     """The weights once more for each wave after the first: a chunk of the reduced dimension at a time."""
     latency = low.machine.pmu.latency_cycles
-    full, rest = divmod(shape.part, shape.width)
+    full, rest = divmod(shape.part, shape.chunk)
     with buffer.loop((low.waves - 1) * shape.rounds):
-        for times, vectors in ((full, shape.width), (1 if rest else 0, rest)):
+        for times, vectors in ((full, shape.chunk), (1 if rest else 0, rest)):
             buffer.fire(times, produce=[(0, vectors)], ii=vectors * low.port_cycles, latency=latency)
 
 
@@ -178,13 +180,13 @@ def _block_nest(mac: Unit, low: Lowering, shape: Linear) -> None:
 
     Inputs: 0 weights, 1 activations, which come anew for each tile. The last block of a tile sends the sums.
     """
-    p, width = low.positions, shape.width
-    full, rest = divmod(shape.part, width)
-    blocks = [(full - (rest == 0), width, False)] + ([(1, rest, True)] if rest else [(1, width, True)])
+    p, chunk = low.positions, shape.chunk
+    full, rest = divmod(shape.part, chunk)
+    blocks = [(full - (rest == 0), chunk, False)] + ([(1, rest, True)] if rest else [(1, chunk, True)])
     with mac.loop(shape.rounds):
         for times, vectors, last in blocks:
-            produce = [(0, p * width // lanes("f32"))] if last else []
-            ii = low.mac_cycles(width * p * vectors, low.form.activation)
+            produce = [(0, p * shape.width // lanes("f32"))] if last else []
+            ii = low.mac_cycles(shape.width * shape.width * p * vectors // chunk, low.form.activation)
             mac.fire(times, consume=[(0, vectors), (1, shape.taken * p)], produce=produce, ii=ii, latency=low.pipeline)
 
 
