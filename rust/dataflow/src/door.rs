@@ -9,8 +9,8 @@ use std::collections::{BinaryHeap, VecDeque};
 
 /// The requests of one unit.
 pub(crate) struct Door {
-    /// Per address pattern: relocated base and transfers so far.
-    patterns: Vec<(u64, u64)>,
+    /// Per address pattern: relocated base, whole runs so far, and transfers of the run after them.
+    patterns: Vec<(u64, u64, u64)>,
     /// Requests that memory has not heard of yet, oldest first, each with the action of its firing.
     waiting: VecDeque<(Request, usize)>,
     /// The action of each request that memory has taken, and when it was done, if that is known.
@@ -18,8 +18,10 @@ pub(crate) struct Door {
     last_cycle: u64,
     issued: u64,
     answered: u64,
-    /// When the last `outstanding` answers came.
+    /// When the last `outstanding` answers came, the place of the next one, and when the last one came.
     answers: Vec<u64>,
+    next_answer: usize,
+    last_answer: u64,
 }
 
 impl Door {
@@ -30,13 +32,15 @@ impl Door {
             p.base.wrapping_add(p.argument.map_or(0, |argument| bound.call.arguments[argument]))
         };
         Some(Door {
-            patterns: port.patterns.iter().map(|pattern| (base(pattern), 0)).collect(),
+            patterns: port.patterns.iter().map(|pattern| (base(pattern), 0, 0)).collect(),
             waiting: VecDeque::new(),
             flying: VecDeque::new(),
             last_cycle: 0,
             issued: 0,
             answered: 0,
             answers: vec![0; port.outstanding],
+            next_answer: 0,
+            last_answer: 0,
         })
     }
 
@@ -52,8 +56,15 @@ impl Door {
 
     /// Raises the starts of successive requests to when there is room for them.
     pub(crate) fn raise(&self, starts: &mut [i64]) {
-        for (ahead, start) in (0..).zip(starts) {
-            *start = (*start).max(self.room(ahead).unwrap_or(0) as i64);
+        let most = self.answers.len() as u64;
+        // The first requests of all need no answer, and what is not known yet holds up nobody here.
+        let first = most.saturating_sub(self.issued).min(starts.len() as u64);
+        let Some(before) = (self.issued + first).checked_sub(most) else { return };
+        let known = self.answered.saturating_sub(before) as usize;
+        let (late, early) = self.answers.split_at((before % most) as usize);
+        let answers = early.iter().chain(late).take(known);
+        for (start, &answer) in starts[first as usize..].iter_mut().zip(answers) {
+            *start = (*start).max(answer as i64);
         }
     }
 
@@ -67,9 +78,12 @@ impl Door {
     fn issue(&mut self, unit: usize, bound: &Bound, pattern: usize, action: usize, cycle: u64) -> u64 {
         let Some(port) = &bound.program.units[unit].port else { return 0 };
         let spec = &port.patterns[pattern];
-        let (base, count) = &mut self.patterns[pattern];
-        let address = spec.address(*base, *count, &bound.call.indices);
-        *count += 1;
+        let (base, runs, at) = &mut self.patterns[pattern];
+        let address = spec.address_in(*base, *runs, *at, &bound.call.indices);
+        *at += 1;
+        if *at == spec.run {
+            (*runs, *at) = (*runs + 1, 0);
+        }
         // Requests leave in order of issue, also when a later firing has the shorter latency.
         self.last_cycle = cycle.max(self.last_cycle);
         let (cycle, unit, tier, bytes) = (self.last_cycle, unit as u32, port.tier as u32, spec.bytes);
@@ -93,12 +107,11 @@ impl Door {
         let &(action, done) = self.flying.front()?;
         let done = done?;
         self.flying.pop_front();
-        let most = self.answers.len() as u64;
-        let last = self.answered.checked_sub(1).map_or(0, |last| self.answers[(last % most) as usize]);
-        let done = done.max(last);
-        self.answers[(self.answered % most) as usize] = done;
+        self.last_answer = self.last_answer.max(done);
+        self.answers[self.next_answer] = self.last_answer;
+        self.next_answer = if self.next_answer + 1 == self.answers.len() { 0 } else { self.next_answer + 1 };
         self.answered += 1;
-        Some((action, done))
+        Some((action, self.last_answer))
     }
 }
 
@@ -112,6 +125,8 @@ pub(crate) struct Doors<'a> {
     /// Units whose oldest request waits to be asked: its cycle, the unit, and its place.
     pending: BinaryHeap<Reverse<(u64, usize, usize)>>,
     answers: Vec<Answer>,
+    /// Answers handed on together.
+    done: Vec<u64>,
 }
 
 impl<'a> Doors<'a> {
@@ -120,7 +135,7 @@ impl<'a> Doors<'a> {
         let mut places = vec![0; order.len()];
         order.iter().enumerate().for_each(|(place, &unit)| places[unit] = place);
         let doors = order.iter().map(|&unit| Door::new(&bound.program.units[unit], bound)).collect();
-        Doors { memory, doors, places, pending: BinaryHeap::new(), answers: Vec::new() }
+        Doors { memory, doors, places, pending: BinaryHeap::new(), answers: Vec::new(), done: Vec::new() }
     }
 
     #[inline]
@@ -154,8 +169,9 @@ impl<'a> Doors<'a> {
     }
 
     /// Tells memory, in order of time, every request that nothing still unknown can precede, and hands on its answers:
-    /// (place, action, cycle). Something that is known to happen at `limit` may ask then.
-    pub fn exchange(&mut self, limit: u64, mut hand_on: impl FnMut(usize, usize, u64)) {
+    /// (place, action, cycles), those of one action that follow each other together. Something that is known to happen at
+    /// `limit` may ask then.
+    pub fn exchange(&mut self, limit: u64, mut hand_on: impl FnMut(usize, usize, &[u64])) {
         // What is unknown follows an answer: to a request that memory has taken, or to one that it is yet to take.
         let first = self.pending.peek().map(|Reverse((cycle, ..))| cycle.saturating_add(self.memory.lookahead()));
         let horizon = [first, self.memory.next_answer()].into_iter().flatten().fold(limit, u64::min);
@@ -163,22 +179,36 @@ impl<'a> Doors<'a> {
             && cycle < horizon
         {
             self.pending.pop();
+            let other = self.pending.peek().map_or((horizon, 0), |Reverse((cycle, other, _))| (*cycle, *other));
             let Some(door) = &mut self.doors[place] else { continue };
-            let Some((request, action)) = door.waiting.pop_front() else { continue };
-            if let Some((next, _)) = door.waiting.front() {
-                self.pending.push(Reverse((next.cycle, unit, place)));
+            while let Some((request, action)) = door.waiting.front() {
+                if (request.cycle, unit) >= other.min((horizon, 0)) {
+                    self.pending.push(Reverse((request.cycle, unit, place)));
+                    break;
+                }
+                self.memory.ask(request);
+                door.flying.push_back((*action, None));
+                door.waiting.pop_front();
             }
-            door.flying.push_back((action, None));
-            self.memory.ask(&request);
         }
         self.memory.advance(horizon, &mut self.answers);
+        let mut last = None;
         for answer in self.answers.drain(..) {
             let Some(&place) = self.places.get(answer.unit as usize) else { continue };
             let Some(door) = &mut self.doors[place] else { continue };
             door.land(answer.number, answer.cycle);
             while let Some((action, done)) = door.hand_on() {
-                hand_on(place, action, done);
+                if let Some((place, action)) = last.filter(|&last| last != (place, action)) {
+                    hand_on(place, action, &self.done);
+                    self.done.clear();
+                }
+                last = Some((place, action));
+                self.done.push(done);
             }
+        }
+        if let Some((place, action)) = last {
+            hand_on(place, action, &self.done);
+            self.done.clear();
         }
     }
 }

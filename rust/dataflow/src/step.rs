@@ -321,15 +321,17 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
         let Self { doors, states, rings, ready, program, .. } = self;
         doors.exchange(merge, |unit, action, done| {
             let state = &mut states[unit];
-            state.end = state.end.max(done);
+            state.end = done.iter().copied().fold(state.end, u64::max);
             if state.waits == Some(Wait::Memory) {
                 state.waits = None;
                 ready.push(unit as u32);
             }
             for end in &program.ends[program.actions[action].produce.clone()] {
                 let ring = &mut rings[end.stream];
-                if ring.arrive(end.rate, done) {
-                    ready.push(ring.to as u32);
+                for &done in done {
+                    if ring.arrive(end.rate, done) {
+                        ready.push(ring.to as u32);
+                    }
                 }
             }
         });

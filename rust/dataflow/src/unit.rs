@@ -73,8 +73,13 @@ impl Pattern {
     /// Address of transfer `count`, with the pattern's base already relocated to `base`.
     #[inline]
     pub fn address(&self, base: u64, count: u64, indices: &[u64]) -> u64 {
-        let run = count / self.run;
+        self.address_in(base, count / self.run, count % self.run, indices)
+    }
+
+    /// Address of transfer `at` of a run.
+    #[inline]
+    pub(crate) fn address_in(&self, base: u64, run: u64, at: u64, indices: &[u64]) -> u64 {
         let row = if self.indexed { indices.get(run as usize).copied().unwrap_or(0) } else { run };
-        base.wrapping_add(row.wrapping_mul(self.stride)).wrapping_add(count % self.run * self.bytes)
+        base.wrapping_add(row.wrapping_mul(self.stride)).wrapping_add(at * self.bytes)
     }
 }

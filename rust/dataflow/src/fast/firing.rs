@@ -378,8 +378,9 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
     pub(super) fn answer(&mut self) {
         let Self { doors, actors, lanes, times, ready, program, .. } = self;
         doors.exchange(u64::MAX, |at, action, done| {
-            let done = done as i64;
-            actors[at].end = actors[at].end.max(done);
+            // Answers of a unit come in order.
+            let last = done.last().map_or(0, |&last| last as i64);
+            actors[at].end = actors[at].end.max(last);
             ready.insert(at);
             for end in &program.ends[program.actions[action].produce.clone()] {
                 let lane = &mut lanes[end.stream];

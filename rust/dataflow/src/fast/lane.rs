@@ -264,10 +264,10 @@ impl Lane {
         }
     }
 
-    /// Tokens that memory answered at `end`.
-    pub(super) fn arrive(&mut self, times: &mut [i64], tokens: u64, end: i64) {
-        self.see(times, tokens, end);
-        self.visible += tokens;
+    /// Tokens that memory answered: so many at each of `ends`.
+    pub(super) fn arrive(&mut self, times: &mut [i64], tokens: u64, ends: &[u64]) {
+        ends.iter().for_each(|&end| self.see(times, tokens, end as i64));
+        self.visible += tokens * ends.len() as u64;
     }
 
     /// Raises the high-water mark: the slot of token t - high must be free when token t takes one. Each entry of `made`

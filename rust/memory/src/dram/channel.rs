@@ -183,7 +183,8 @@ impl Channel {
         if !each!(&self.policy, controller => controller.has_room(kind)) {
             return Accept::Full;
         }
-        self.offer_rest(tick, write, address, 1, id);
+        let (_, first) = self.map.channel(address);
+        self.offer_rest(tick, write, first, 1, id);
         Accept::Taken
     }
 
@@ -193,13 +194,18 @@ impl Channel {
     /// It is the same as offering them one after another, each as soon as there is room: what finds none waits in front
     /// of the controller, reads and writes each in order. A run is never refused; of no bursts, it is done at once.
     pub fn offer_run(&mut self, tick: u64, write: bool, address: u64, bursts: u64, id: u64) -> Accept {
-        self.run(tick);
-        self.offer_rest(tick, write, address, bursts, id);
+        let (_, first) = self.map.channel(address);
+        self.offer_bursts(tick, write, first, bursts, id);
         Accept::Taken
     }
 
+    /// The same, from the burst that is the channel's own number `first` on.
+    pub(crate) fn offer_bursts(&mut self, tick: u64, write: bool, first: u64, bursts: u64, id: u64) {
+        self.run(tick);
+        self.offer_rest(tick, write, first, bursts, id);
+    }
+
     fn offer_rest(&mut self, tick: u64, write: bool, address: u64, bursts: u64, id: u64) {
-        let (_, address) = self.map.channel(address);
         // More reads come behind those that a course takes.
         if write && self.recall.as_ref().is_some_and(|recall| recall.is_engaged()) {
             self.leave();

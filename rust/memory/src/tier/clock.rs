@@ -13,7 +13,9 @@ pub struct Clock {
 impl Clock {
     /// A machine of `clock_hz` and a device whose ticks take `tick_fs`; neither is 0.
     pub fn new(clock_hz: u64, tick_fs: u64) -> Self {
-        Clock { cycle: FEMTOSECONDS, tick: u128::from(clock_hz) * u128::from(tick_fs) }
+        let (cycle, tick) = (FEMTOSECONDS, u128::from(clock_hz) * u128::from(tick_fs));
+        let shared = gcd(cycle, tick);
+        Clock { cycle: cycle / shared, tick: tick / shared }
     }
 
     /// The first tick that does not begin before `cycle`.
@@ -28,7 +30,16 @@ impl Clock {
 }
 
 fn convert(count: u64, from: u128, to: u128) -> u64 {
-    u64::try_from((u128::from(count) * from).div_ceil(to)).unwrap_or(u64::MAX)
+    let product = u128::from(count) * from;
+    // Nearly always: a division of 128 bits takes several times as long.
+    if let (Ok(product), Ok(to)) = (u64::try_from(product), u64::try_from(to)) {
+        return product.div_ceil(to);
+    }
+    u64::try_from(product.div_ceil(to)).unwrap_or(u64::MAX)
+}
+
+fn gcd(one: u128, two: u128) -> u128 {
+    if two == 0 { one } else { gcd(two, one % two) }
 }
 
 #[cfg(test)]

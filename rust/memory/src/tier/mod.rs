@@ -241,7 +241,7 @@ impl Tier {
             let group = &mut self.groups[at];
             let first = runs[group.members[0] as usize];
             let (same, others): (Vec<u32>, Vec<u32>) =
-                group.members.iter().partition(|&&member| spread::Run::alike(runs[member as usize], first));
+                group.members.iter().partition(|&&member| runs[member as usize] == first);
             if !others.is_empty() {
                 group.members = same;
                 let parted = Group { members: others, ..group.clone() };
@@ -264,9 +264,7 @@ impl Tier {
             group.channel.advance(tick, &mut self.answers);
             for answer in &self.answers {
                 let at = answer.id as u32;
-                if let Some(rank) = group.flying.iter().position(|&other| other == at) {
-                    group.flying.remove(rank);
-                }
+                group.land(at);
                 let flight = &mut self.flights[at as usize];
                 flight.left -= 1;
                 flight.tick = flight.tick.max(answer.tick);
@@ -329,8 +327,17 @@ impl Tier {
 }
 
 impl Group {
+    /// A run is through: nearly always the oldest.
+    fn land(&mut self, at: u32) {
+        if self.flying.front() == Some(&at) {
+            self.flying.pop_front();
+        } else if let Some(rank) = self.flying.iter().position(|&other| other == at) {
+            self.flying.remove(rank);
+        }
+    }
+
     fn offer(&mut self, tick: u64, write: bool, run: spread::Run, at: u32) {
         self.flying.push_back(at);
-        self.channel.offer_run(tick, write, run.address, run.bursts, u64::from(at));
+        self.channel.offer_bursts(tick, write, run.first, run.bursts, u64::from(at));
     }
 }

@@ -2,21 +2,12 @@
 
 use crate::dram::{Dram, DramError};
 
-/// Bursts that follow each other in a channel. `address` is that of the first, in some channel: all channels count theirs
-/// alike.
+/// Bursts that follow each other in a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
-    pub address: u64,
-    pub bursts: u64,
     /// Number of the first burst in its channel.
-    first: u64,
-}
-
-impl Run {
-    /// The same for two channels in one state.
-    pub fn alike(one: Option<Run>, two: Option<Run>) -> bool {
-        one.map(|run| (run.first, run.bursts)) == two.map(|run| (run.first, run.bursts))
-    }
+    pub first: u64,
+    pub bursts: u64,
 }
 
 /// The runs of a transfer.
@@ -33,6 +24,8 @@ pub struct Spread {
     burst_bytes: u64,
     /// Bytes that follow each other in a channel.
     granule_bytes: u64,
+    /// A granule in each channel: its bytes, and its bursts in a channel; `None` where that is more than the capacity.
+    round: Option<(u64, u64)>,
     capacity_bytes: u64,
 }
 
@@ -47,7 +40,8 @@ impl Spread {
             None if channels == 1 => capacity_bytes,
             None => return None,
         };
-        Some(Spread { channels, burst_bytes, granule_bytes, capacity_bytes })
+        let round = granule_bytes.checked_mul(channels).map(|bytes| (bytes, granule_bytes / burst_bytes));
+        Some(Spread { channels, burst_bytes, granule_bytes, round, capacity_bytes })
     }
 
     /// Where `bytes` at `address` lie; `request` names them in an error. No bytes move nothing but take a burst's time,
@@ -62,14 +56,21 @@ impl Spread {
             return Err(DramError::Outside { device, request, address, end, capacity_bytes });
         }
         // The sizes of a map are powers of two only where its granules are; the whole of one channel may be anything.
-        let round = self.granule_bytes.checked_mul(self.channels);
-        if let Some(round) = round
-            && address.is_multiple_of(round)
-            && bytes.is_multiple_of(round)
-        {
-            let bursts = bytes / self.channels / self.burst_bytes;
-            return Ok(Runs::Same(Run { address, bursts, first: address / self.channels / self.burst_bytes }));
+        if let Some((round, bursts)) = self.round {
+            let (rounds, before) = match round.is_power_of_two() {
+                true => (bytes >> round.trailing_zeros(), address >> round.trailing_zeros()),
+                false => (bytes / round, address / round),
+            };
+            if rounds * round == bytes && before * round == address {
+                return Ok(Runs::Same(Run { first: before * bursts, bursts: rounds * bursts }));
+            }
         }
+        self.each(dram, address, bytes)
+    }
+
+    /// The same, channel by channel.
+    #[inline(never)]
+    fn each(&self, dram: &Dram, address: u64, bytes: u64) -> Result<Runs, DramError> {
         let mut runs: Vec<Option<Run>> = vec![None; self.channels as usize];
         let (mut at, end) = (address - address % self.burst_bytes, address + bytes);
         while at < end {
@@ -78,7 +79,7 @@ impl Spread {
             let bursts = (stop - at).div_ceil(self.burst_bytes);
             match &mut runs[channel as usize] {
                 Some(run) => run.bursts += bursts,
-                none => *none = Some(Run { address: at, bursts, first }),
+                none => *none = Some(Run { first, bursts }),
             }
             at = stop;
         }
