@@ -68,6 +68,11 @@ impl Door {
         }
     }
 
+    /// Requests so far, and when the first leaves that memory has not heard of.
+    pub(crate) fn asked(&self) -> (u64, Option<u64>) {
+        (self.issued, self.waiting.front().map(|(request, _)| request.cycle))
+    }
+
     /// Requests that may be issued before another answer is known.
     pub(crate) fn free(&self) -> u64 {
         self.answers.len() as u64 - (self.issued - self.answered)
@@ -127,6 +132,8 @@ pub(crate) struct Doors<'a> {
     answers: Vec<Answer>,
     /// Answers handed on together.
     done: Vec<u64>,
+    /// Places of units that write.
+    pub stores: Vec<usize>,
 }
 
 impl<'a> Doors<'a> {
@@ -135,7 +142,9 @@ impl<'a> Doors<'a> {
         let mut places = vec![0; order.len()];
         order.iter().enumerate().for_each(|(place, &unit)| places[unit] = place);
         let doors = order.iter().map(|&unit| Door::new(&bound.program.units[unit], bound)).collect();
-        Doors { memory, doors, places, pending: BinaryHeap::new(), answers: Vec::new(), done: Vec::new() }
+        let writes = |unit: usize| bound.program.units[unit].port.as_ref().is_some_and(|port| port.write);
+        let stores = (0..order.len()).filter(|&place| writes(order[place])).collect();
+        Doors { memory, doors, places, pending: BinaryHeap::new(), answers: Vec::new(), done: Vec::new(), stores }
     }
 
     #[inline]
@@ -168,13 +177,14 @@ impl<'a> Doors<'a> {
         [first, self.memory.next_answer()].into_iter().flatten().min()
     }
 
-    /// Tells memory, in order of time, every request that nothing still unknown can precede, and hands on its answers:
-    /// (place, action, cycles), those of one action that follow each other together. Something that is known to happen at
-    /// `limit` may ask then.
-    pub fn exchange(&mut self, limit: u64, mut hand_on: impl FnMut(usize, usize, &[u64])) {
+    /// Tells memory, in order of time, every request that nothing still unknown can precede, and returns the cycle before
+    /// which these are all. Something that is known to happen at `limit` may ask then.
+    pub fn ask(&mut self, limit: u64) -> u64 {
         // What is unknown follows an answer: to a request that memory has taken, or to one that it is yet to take.
-        let first = self.pending.peek().map(|Reverse((cycle, ..))| cycle.saturating_add(self.memory.lookahead()));
-        let horizon = [first, self.memory.next_answer()].into_iter().flatten().fold(limit, u64::min);
+        let waiting =
+            self.pending.iter().filter_map(|Reverse((.., place))| self.doors[*place].as_ref()?.waiting.front());
+        let soonest = waiting.map(|(request, _)| self.memory.soonest(request));
+        let horizon = soonest.chain(self.memory.next_answer()).fold(limit, u64::min);
         while let Some(&Reverse((cycle, unit, place))) = self.pending.peek()
             && cycle < horizon
         {
@@ -191,7 +201,16 @@ impl<'a> Doors<'a> {
                 door.waiting.pop_front();
             }
         }
+        horizon
+    }
+
+    /// Hands on the answers of memory, which has been asked everything before `horizon`, and before `writes` will be asked
+    /// no write more: (place, action, cycles), those of one action that follow each other together.
+    pub fn answer(&mut self, horizon: u64, writes: u64, mut hand_on: impl FnMut(usize, usize, &[u64])) {
         self.memory.advance(horizon, &mut self.answers);
+        if writes > horizon {
+            self.memory.foresee(writes, &mut self.answers);
+        }
         let mut last = None;
         for answer in self.answers.drain(..) {
             let Some(&place) = self.places.get(answer.unit as usize) else { continue };

@@ -37,6 +37,15 @@ pub trait Memory {
     fn advance(&mut self, cycle: u64, answers: &mut Vec<Answer>);
     /// No answer that is still to be handed out comes before this cycle; `None` if nothing was asked that was not answered.
     fn next_answer(&self) -> Option<u64>;
+    /// After `advance`, where no write is asked before cycle `writes`, not even one that nobody knows of yet: hands out
+    /// answers that only such a write could change. A memory that cannot tell hands out none.
+    fn foresee(&mut self, writes: u64, answers: &mut Vec<Answer>) {
+        let _ = (writes, answers);
+    }
+    /// A request that is asked next is not answered before this cycle.
+    fn soonest(&self, request: &Request) -> u64 {
+        request.cycle.saturating_add(self.lookahead())
+    }
 }
 
 /// For programs without load or store units.

@@ -319,7 +319,8 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
     /// Takes turns with memory; a merge fires at `merge`.
     fn answer(&mut self, merge: u64) {
         let Self { doors, states, rings, ready, program, .. } = self;
-        doors.exchange(merge, |unit, action, done| {
+        let horizon = doors.ask(merge);
+        doors.answer(horizon, horizon, |unit, action, done| {
             let state = &mut states[unit];
             state.end = done.iter().copied().fold(state.end, u64::max);
             if state.waits == Some(Wait::Memory) {

@@ -28,6 +28,16 @@ impl<'a> Tiers<'a> {
         self.last_read
     }
 
+    fn hand_out(&mut self, answers: &mut Vec<Answer>) {
+        for done in self.done.drain(..) {
+            let cycle = done.cycle - self.origin;
+            if !done.write {
+                self.last_read = self.last_read.max(cycle);
+            }
+            answers.push(Answer { unit: done.unit, number: done.number, cycle });
+        }
+    }
+
     /// What a tier could not serve.
     pub fn check(&self, kernel: &str) -> Result<(), MachineError> {
         let wrong = |what: String| Err(MachineError::Spec { kernel: kernel.into(), what });
@@ -59,16 +69,27 @@ impl Memory for Tiers<'_> {
         for tier in self.tiers.iter_mut() {
             tier.advance(self.origin + cycle, &mut self.done);
         }
-        for done in self.done.drain(..) {
-            let cycle = done.cycle - self.origin;
-            if !done.write {
-                self.last_read = self.last_read.max(cycle);
-            }
-            answers.push(Answer { unit: done.unit, number: done.number, cycle });
-        }
+        self.hand_out(answers);
     }
 
     fn next_answer(&self) -> Option<u64> {
-        self.tiers.iter().any(Tier::is_busy).then(|| self.now + self.lookahead())
+        let next = self.now + self.lookahead();
+        let busy = self.tiers.iter().filter(|tier| tier.is_busy());
+        busy.map(|tier| next.max(tier.known().saturating_sub(self.origin))).min()
+    }
+
+    fn foresee(&mut self, writes: u64, answers: &mut Vec<Answer>) {
+        for tier in self.tiers.iter_mut() {
+            tier.foresee(self.origin.saturating_add(writes), &mut self.done);
+        }
+        self.hand_out(answers);
+    }
+
+    fn soonest(&self, request: &Request) -> u64 {
+        let soonest = request.cycle.saturating_add(self.lookahead());
+        match self.tiers.get(request.tier as usize) {
+            Some(tier) if !request.write => soonest.max(tier.known().saturating_sub(self.origin)),
+            _ => soonest,
+        }
     }
 }

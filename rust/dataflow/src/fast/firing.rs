@@ -376,8 +376,10 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
     /// Takes turns with memory.
     #[inline(never)]
     pub(super) fn answer(&mut self) {
+        let horizon = self.doors.ask(u64::MAX);
+        let writes = self.next_write(horizon);
         let Self { doors, actors, lanes, times, ready, program, .. } = self;
-        doors.exchange(u64::MAX, |at, action, done| {
+        doors.answer(horizon, writes, |at, action, done| {
             // Answers of a unit come in order.
             let last = done.last().map_or(0, |&last| last as i64);
             actors[at].end = actors[at].end.max(last);

@@ -111,6 +111,11 @@ impl Lane {
         }
     }
 
+    /// Cycles from the start of a firing to when its tokens are visible, at least.
+    pub(super) fn least_delay(&self) -> i64 {
+        self.latency.max(self.delay)
+    }
+
     #[inline(always)]
     pub(super) fn tokens(&self) -> u64 {
         self.visible - self.consumed

@@ -10,6 +10,7 @@ mod body;
 mod firing;
 mod lane;
 mod order;
+mod outlook;
 mod pace;
 mod passes;
 mod period;
@@ -32,6 +33,7 @@ use body::{Body, CHUNK, Grains, Piece, Place, pieces};
 use firing::{ANY, Scratch};
 use lane::Lane;
 use order::{dataflow_order, reaches};
+use outlook::Outlook;
 use pace::Tables;
 use period::Periods;
 use ready::Ready;
@@ -90,6 +92,8 @@ struct Engine<'a, const VALUES: bool, P: Probe> {
     ready: Ready,
     /// In dataflow order.
     doors: Doors<'a>,
+    /// Of the units that write, in the order of the doors.
+    outlooks: Vec<Outlook>,
     firings: u64,
     scratch: Box<Scratch>,
     /// Whether to look for periods, and where they are looked for now.
@@ -134,9 +138,11 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
         let reach = reaches(program, &order).max().unwrap_or(0);
         let bytes = size_of_val(&times[..]) + size_of_val(&lanes[..]) + order.len() * size_of::<(Actor, Body)>();
         let buffer = |stream: &crate::stream::Stream| Buffer::new(stream.initial, stream.lanes);
+        let doors = Doors::new(bound, &order, memory);
         Engine {
             actors: order.iter().zip(&pieces).map(actor).collect(),
-            doors: Doors::new(bound, &order, memory),
+            outlooks: vec![Outlook::default(); doors.stores.len()],
+            doors,
             buffers: if VALUES { program.streams.iter().map(buffer).collect() } else { Vec::new() },
             ready: Ready::new(order.len(), reach, bytes),
             firings: 0,

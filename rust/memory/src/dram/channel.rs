@@ -1,5 +1,7 @@
 //! One channel, driven step by step: requests are offered as time goes on, answers come out in order of time.
 
+mod foresight;
+
 use super::command::Kind;
 use super::config::{Config, Scheduler};
 use super::controller::bank_queues::BankQueues;
@@ -211,7 +213,7 @@ impl Channel {
             self.leave();
         }
         let walks = self.recall.as_ref().is_some_and(|recall| recall.walk.is_some());
-        let Channel { policy, front, map, burst_bytes, least, .. } = self;
+        let Channel { policy, front, map, burst_bytes, ahead, least, .. } = self;
         each!(policy, controller => {
             let Some(flights) = &mut controller.device_mut().flights else { return };
             if bursts == 0 {
@@ -219,8 +221,8 @@ impl Channel {
             }
             let number = flights.depart(id, write, bursts);
             front.rests[usize::from(write)].push_back(Rest { address, bursts, number });
-            // On a course the controller has no room before its end.
-            if !walks {
+            // On a course the controller has no room before its end, nor has it where it ran ahead of this tick.
+            if !walks && *ahead <= tick + lag_of(&**controller) {
                 front.feed(&mut **controller, map, *burst_bytes, tick);
             }
         });
@@ -234,6 +236,11 @@ impl Channel {
     /// earlier than `tick`: then answers up to it cannot change any more.
     pub fn advance(&mut self, tick: u64, answers: &mut Vec<Answer>) {
         self.run(tick);
+        self.hand_out(tick, answers);
+    }
+
+    /// Hands out what is done by `tick`, up to which everything was handled.
+    fn hand_out(&mut self, tick: u64, answers: &mut Vec<Answer>) {
         let from = answers.len();
         let Channel { policy, recall, .. } = self;
         let Some(flights) = each!(policy, controller => &mut controller.device_mut().flights) else { return };
@@ -303,11 +310,19 @@ impl Channel {
     }
 
     /// Handles all ticks that a burst offered at `tick` cannot take part in.
+    #[inline]
     fn run(&mut self, tick: u64) {
         self.now = self.now.max(tick);
+        // Only the controller with a lag of 1 has courses.
+        let walk = self.recall.as_ref().and_then(|recall| recall.walk.as_ref());
+        if walk.is_none_or(|walk| walk.end_tick() <= tick + 1) {
+            self.run_on(tick);
+        }
+    }
+
+    fn run_on(&mut self, tick: u64) {
         loop {
             if let Some(walk) = self.recall.as_ref().and_then(|recall| recall.walk.as_ref()) {
-                // Only the controller with a lag of 1 has courses.
                 if walk.end_tick() > tick + 1 {
                     return;
                 }
@@ -321,34 +336,41 @@ impl Channel {
 
     /// Handles ticks one after another, up to `tick`; true if a course has begun before.
     fn work(&mut self, tick: u64) -> bool {
-        loop {
-            let Channel { policy, front, map, burst_bytes, ahead, recall, .. } = self;
-            let look_at = recall.as_ref().map_or(u64::MAX, |recall| recall.look_at);
-            each!(policy, controller => {
-                // With a lag of 1 an offer at `tick` comes after that tick, with 0 before it.
-                let lag = lag_of(&**controller);
-                let end = tick + lag;
-                loop {
-                    let next = controller.next().max(*ahead);
-                    if next >= end {
-                        *ahead = (*ahead).max(end);
-                        return false;
-                    }
-                    controller.tick(next);
-                    *ahead = next + 1;
-                    front.feed(&mut **controller, map, *burst_bytes, next + 1 - lag);
-                    if front.taken >= look_at {
-                        break;
-                    }
-                }
-            });
+        while self.work_on(tick) {
             if self.look() {
                 return true;
             }
         }
+        false
+    }
+
+    /// Handles ticks one after another, up to `tick`; true if it is worth a look for a course before.
+    fn work_on(&mut self, tick: u64) -> bool {
+        let Channel { policy, front, map, burst_bytes, ahead, recall, .. } = self;
+        let look_at = recall.as_ref().map_or(u64::MAX, |recall| recall.look_at);
+        each!(policy, controller => {
+            // With a lag of 1 an offer at `tick` comes after that tick, with 0 before it.
+            let lag = lag_of(&**controller);
+            let end = tick.saturating_add(lag);
+            loop {
+                let next = controller.next().max(*ahead);
+                if next >= end {
+                    *ahead = (*ahead).max(end);
+                    return false;
+                }
+                if front.taken >= look_at {
+                    return true;
+                }
+                controller.tick(next);
+                *ahead = next + 1;
+                front.feed(&mut **controller, map, *burst_bytes, next + 1 - lag);
+            }
+        })
     }
 
     /// Looks for a course that begins here; true if there is one.
+    // Kept out of line: whole controllers on the stack are costly even where they are not used.
+    #[inline(never)]
     fn look(&mut self) -> bool {
         let Channel { policy: Policy::Frfcfs(controller), front, ahead, recall: Some(recall), .. } = self else {
             return false;

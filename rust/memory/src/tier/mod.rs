@@ -58,6 +58,8 @@ struct Group {
     members: Vec<u32>,
     /// Places of the transfers that have a run in the channel, in order of asking.
     flying: VecDeque<u32>,
+    /// The tick up to which all answers have been handed out, whatever reads are still to be asked.
+    until: u64,
 }
 
 /// A transfer under way.
@@ -121,6 +123,7 @@ impl Tier {
             channel: Channel::new(dram.config(), dram.map(), 0),
             members: (0..channels).collect(),
             flying: VecDeque::new(),
+            until: 0,
         };
         // A refresh closes all rows: then states that differed may be the same again.
         let meeting_ticks = u64::from(dram.config().timings.trefi.max(1));
@@ -190,7 +193,7 @@ impl Tier {
             Err(fault) => {
                 // Whoever drives the tier looks for a fault in the end; until then no unit must wait for ever.
                 self.fault.get_or_insert(fault);
-                let cycle = cycle.saturating_add(self.lookahead());
+                let cycle = cycle.saturating_add(self.lookahead()).max(self.known());
                 self.refused.push(Done { unit, number, write, cycle });
                 return;
             }
@@ -235,6 +238,7 @@ impl Tier {
     }
 
     /// Parts groups whose members do not all get the same run.
+    #[inline(never)]
     fn part(&mut self, runs: &[Option<spread::Run>]) {
         let mut at = 0;
         while at < self.groups.len() {
@@ -259,9 +263,30 @@ impl Tier {
         done.append(&mut self.refused);
         self.now = self.now.max(cycle);
         let tick = self.clock.tick(self.now.saturating_add(self.request_cycles));
+        self.hand_out(done, |group, answers| group.channel.advance(tick, answers));
+        if self.groups.len() > 1 && tick >= self.next_meeting {
+            self.next_meeting = tick + self.meeting_ticks;
+            self.join(tick);
+        }
+    }
+
+    /// After `advance`, where no write is asked for before cycle `writes`: hands out what only such a write could change.
+    pub fn foresee(&mut self, writes: u64, done: &mut Vec<Done>) {
+        let tick = self.clock.tick(writes.saturating_add(self.request_cycles));
+        self.hand_out(done, |group, answers| group.until = group.channel.foresee(tick, answers));
+    }
+
+    /// No transfer that is under way, nor a read that is still to be asked for, is done before this cycle.
+    pub fn known(&self) -> u64 {
+        let until = self.groups.iter().map(|group| group.until).min().unwrap_or(0);
+        if until == 0 { 0 } else { self.clock.cycle(until) + self.response_cycles }
+    }
+
+    /// Hands out the transfers that groups answer.
+    fn hand_out(&mut self, done: &mut Vec<Done>, mut answer: impl FnMut(&mut Group, &mut Vec<Answer>)) {
         for group in &mut self.groups {
             self.answers.clear();
-            group.channel.advance(tick, &mut self.answers);
+            answer(group, &mut self.answers);
             for answer in &self.answers {
                 let at = answer.id as u32;
                 group.land(at);
@@ -276,10 +301,6 @@ impl Tier {
                     self.under_way -= 1;
                 }
             }
-        }
-        if self.groups.len() > 1 && tick >= self.next_meeting {
-            self.next_meeting = tick + self.meeting_ticks;
-            self.join(tick);
         }
     }
 
@@ -297,6 +318,7 @@ impl Tier {
                 }
                 let two = self.groups.swap_remove(other);
                 let one = &mut self.groups[at];
+                one.until = one.until.min(two.until);
                 let apart = Counts::of(two.channel.usage(tick)).minus(Counts::of(one.channel.usage(tick)));
                 for &member in &two.members {
                     self.apart[member as usize] = self.apart[member as usize].plus(apart);
