@@ -19,6 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// between two refreshes.
 const LONGEST: u64 = 512;
 const SHORTEST: u64 = 32;
+/// The longest one that a refresh is near: hardly two begin at the same distance from it.
+const NEAR: u64 = 64;
 /// Courses begin at multiples of their length, so that few are different; or as many bursts later, since a controller may
 /// take some at once.
 const LATE: u64 = 8;
@@ -264,6 +266,7 @@ impl Recall {
     }
 
     /// Makes the controller's state what it should be.
+    #[inline(never)]
     pub fn catch_up(&mut self, controller: &mut Frfcfs) {
         if let Some(behind) = self.behind.take() {
             behind.arrive(controller);
@@ -292,7 +295,11 @@ impl Recall {
         self.look_at -= line.address % SHORTEST;
         // It may end late: when the queue has been filled, and all commands of a tick have gone out.
         let beyond = controller.room_for_reads() + LATE;
-        let Some(length) = self.length(&line, beyond) else { return };
+        let Some(mut length) = self.length(&line, beyond) else { return };
+        let refresh = controller.device().refresher.next().saturating_sub(tick);
+        while length > NEAR && refresh < self.reach(length) {
+            length /= 2;
+        }
         let reads = line.address..line.address + length + beyond;
         if line.left >= length + beyond {
             // Pieces behind it have no part in the course.
@@ -365,6 +372,7 @@ impl Recall {
         key
     }
 
+    #[inline(never)]
     fn keep(&mut self, record: Record, controller: &mut Frfcfs, tick: u64, taken: u64, line: Line) {
         let ticks = tick - record.begin.tick;
         let log = controller.device().flights.as_ref().and_then(|flights| flights.log.as_ref());
