@@ -7,6 +7,8 @@ use crate::{
 
 /// Weights of a block.
 const WEIGHTS: usize = BlockType::WEIGHTS;
+/// Runs of sixteen outputs that are summed at once.
+const AT_ONCE: usize = 2;
 /// Vectors of a tile that are asked for before they are needed, see `row`.
 const AHEAD: usize = 8;
 
@@ -50,19 +52,30 @@ fn multiply<C: Coding, S: Simd>(
     x: &[f32; WEIGHTS],
     mut sums: [S::Lanes; RUNS],
 ) -> [S::Lanes; RUNS] {
-    let [scales, least] = C::terms(simd, block);
     let vectors = C::vectors(block);
-    let each = vectors.len() / (WEIGHTS / 2);
-    for (pair, [even, odd]) in x.as_chunks::<2>().0.iter().enumerate() {
-        for line in 0..each {
-            simd.prefetch(vectors.as_ptr().wrapping_add(pair * each + line + AHEAD));
+    let lines = vectors.len() / (WEIGHTS / 2);
+    // Some runs at a time: their sums and terms fit the registers.
+    for first in (0..RUNS).step_by(AT_ONCE) {
+        let mut held = [simd.splat(0.0); AT_ONCE];
+        let mut terms = [[simd.splat(0.0); 2]; AT_ONCE];
+        for at in 0..AT_ONCE {
+            held[at] = sums[first + at];
+            terms[at] = C::terms(simd, block, first + at);
         }
-        let (even, odd) = (simd.splat(*even), simd.splat(*odd));
-        for run in 0..RUNS {
-            let [first, second] = C::pair(simd, block, pair, run);
-            sums[run] = simd.fma(simd.fma(first, scales[run], least[run]), even, sums[run]);
-            sums[run] = simd.fma(simd.fma(second, scales[run], least[run]), odd, sums[run]);
+        for (pair, [even, odd]) in x.as_chunks::<2>().0.iter().enumerate() {
+            if first == 0 {
+                for line in 0..lines {
+                    simd.prefetch(vectors.as_ptr().wrapping_add(pair * lines + line + AHEAD));
+                }
+            }
+            let (even, odd) = (simd.splat(*even), simd.splat(*odd));
+            for at in 0..AT_ONCE {
+                let ([one, other], [scale, least]) = (C::pair(simd, block, pair, first + at), terms[at]);
+                held[at] = simd.fma(simd.fma(one, scale, least), even, held[at]);
+                held[at] = simd.fma(simd.fma(other, scale, least), odd, held[at]);
+            }
         }
+        sums[first..first + AT_ONCE].copy_from_slice(&held);
     }
     sums
 }

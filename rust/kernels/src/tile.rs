@@ -94,13 +94,13 @@ impl<C: Coding> Tiles for BlockTiles<C> {
     #[inline(always)]
     fn to_panels<S: Simd>(simd: S, stored: &[Self::Stored], panels: &mut [[f32; WIDTH]], stride: usize) {
         for (at, block) in stored.iter().enumerate() {
-            let [scales, least] = C::terms(simd, block);
-            for pair in 0..Self::DEPTH / 2 {
-                let k = at * Self::DEPTH + 2 * pair;
-                for run in 0..RUNS {
-                    let [first, second] = C::pair(simd, block, pair, run);
-                    simd.store(simd.fma(first, scales[run], least[run]), &mut panels[run * stride + k]);
-                    simd.store(simd.fma(second, scales[run], least[run]), &mut panels[run * stride + k + 1]);
+            for run in 0..RUNS {
+                let [scale, least] = C::terms(simd, block, run);
+                for pair in 0..Self::DEPTH / 2 {
+                    let [one, other] = C::pair(simd, block, pair, run);
+                    let k = run * stride + at * Self::DEPTH + 2 * pair;
+                    simd.store(simd.fma(one, scale, least), &mut panels[k]);
+                    simd.store(simd.fma(other, scale, least), &mut panels[k + 1]);
                 }
             }
         }

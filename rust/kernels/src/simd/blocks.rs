@@ -12,8 +12,8 @@ pub(crate) trait Coding: Copy + Send + Sync {
     type Block: Copy + Send + Sync;
 
     fn vectors(block: &Self::Block) -> &[Vector];
-    /// d and m of each output.
-    fn terms<S: Simd>(simd: S, block: &Self::Block) -> [[S::Lanes; RUNS]; 2];
+    /// d and m of one run of outputs.
+    fn terms<S: Simd>(simd: S, block: &Self::Block, run: usize) -> [S::Lanes; 2];
     /// The whole numbers of one run of outputs at `2 * pair` and the index after it.
     fn pair<S: Simd>(simd: S, block: &Self::Block, pair: usize, run: usize) -> [S::Lanes; 2];
 }
@@ -39,9 +39,9 @@ impl Coding for Q80 {
     }
 
     #[inline(always)]
-    fn terms<S: Simd>(simd: S, block: &Self::Block) -> [[S::Lanes; RUNS]; 2] {
+    fn terms<S: Simd>(simd: S, block: &Self::Block, run: usize) -> [S::Lanes; 2] {
         // Adding -0 changes nothing, not even the sign of zero.
-        [halves(simd, &block[0], &block[1]), [simd.splat(-0.0); RUNS]]
+        [halves(simd, &block[..2], run), simd.splat(-0.0)]
     }
 
     #[inline(always)]
@@ -60,13 +60,9 @@ impl Coding for Q40 {
     }
 
     #[inline(always)]
-    fn terms<S: Simd>(simd: S, block: &Self::Block) -> [[S::Lanes; RUNS]; 2] {
-        let scales = halves(simd, &block[0], &block[1]);
-        let mut least = [simd.splat(0.0); RUNS];
-        for run in 0..RUNS {
-            least[run] = simd.fma(scales[run], simd.splat(-8.0), simd.splat(-0.0));
-        }
-        [scales, least]
+    fn terms<S: Simd>(simd: S, block: &Self::Block, run: usize) -> [S::Lanes; 2] {
+        let scale = halves(simd, &block[..2], run);
+        [scale, simd.fma(scale, simd.splat(-8.0), simd.splat(-0.0))]
     }
 
     #[inline(always)]
@@ -84,8 +80,8 @@ impl Coding for Q41 {
     }
 
     #[inline(always)]
-    fn terms<S: Simd>(simd: S, block: &Self::Block) -> [[S::Lanes; RUNS]; 2] {
-        [halves(simd, &block[0], &block[1]), halves(simd, &block[2], &block[3])]
+    fn terms<S: Simd>(simd: S, block: &Self::Block, run: usize) -> [S::Lanes; 2] {
+        [halves(simd, &block[..2], run), halves(simd, &block[2..], run)]
     }
 
     #[inline(always)]
@@ -94,11 +90,10 @@ impl Coding for Q41 {
     }
 }
 
-/// The fp16 numbers of 64 outputs.
+/// One run of the 64 fp16 numbers that two vectors hold.
 #[inline(always)]
-fn halves<S: Simd>(simd: S, low: &Vector, high: &Vector) -> [S::Lanes; RUNS] {
-    let (low, high) = (low.as_chunks().0, high.as_chunks().0);
-    [simd.widen_halves(&low[0]), simd.widen_halves(&low[1]), simd.widen_halves(&high[0]), simd.widen_halves(&high[1])]
+fn halves<S: Simd>(simd: S, vectors: &[Vector], run: usize) -> S::Lanes {
+    simd.widen_halves(&vectors[run / 2].as_chunks().0[run % 2])
 }
 
 /// One run of a vector of whole numbers.
