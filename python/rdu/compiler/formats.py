@@ -5,9 +5,9 @@ Weights may be blocks of whole numbers, which hold their scales.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, cast
 
 from rdu.blocks import BLOCK_BYTES, BLOCK_WEIGHTS
 from rdu.graph import Weight
@@ -43,7 +43,8 @@ class Format:
 
     def of(self, weight: Weight | None) -> Format:
         """The same for one weight, which may be held in other blocks than most."""
-        return FORMATS[weight.held] if self.blocked and weight is not None and weight.held else self
+        held = weight.held if weight is not None else ""
+        return replace(self, weight=cast(BlockType, held)) if self.blocked and held else self
 
     @property
     def scaled(self) -> bool:
