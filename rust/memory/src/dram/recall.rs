@@ -12,7 +12,7 @@ use super::controller::issue::Device;
 use super::controller::{Origin, Schedule};
 use super::gain::Gain;
 use super::skip::hash;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bursts taken in a course, at most and at least; between them, the power of two that moves in an eighth of the time
@@ -24,8 +24,9 @@ const NEAR: u64 = 64;
 /// Courses begin at multiples of their length, so that few are different; or as many bursts later, since a controller may
 /// take some at once.
 const LATE: u64 = 8;
-/// Courses kept at most; then all are forgotten.
+/// Courses kept at most; then all are forgotten. And states that were met once.
 const KEPT: usize = 4096;
+const MET: usize = 1 << 16;
 
 /// Where the front of the line stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +122,9 @@ struct Courses {
     all: Vec<Arc<Course>>,
     /// By hash of their keys.
     keyed: HashMap<u64, Vec<u32>>,
+    /// Hashes of states that were met. Most never come back, and a course takes a whole controller to keep: so only what
+    /// comes again is worked out.
+    met: HashSet<u64>,
     /// Which course follows which, given the calendar and the line: everything else is known from the first.
     next: HashMap<(u32, Vec<u64>), u32>,
 }
@@ -134,9 +138,17 @@ impl Courses {
         (!later).then(|| Walk { course: Arc::clone(course), id, begin, told: 0 })
     }
 
-    fn find(&self, key: &[u64], begin: Origin) -> Option<Walk> {
-        let alike = self.keyed.get(&hash(key))?;
+    fn find(&self, hash: u64, key: &[u64], begin: Origin) -> Option<Walk> {
+        let alike = self.keyed.get(&hash)?;
         alike.iter().filter_map(|&id| self.walk(id, begin)).find(|walk| walk.course.key == key)
+    }
+
+    /// Whether a state of this hash was met before.
+    fn meet(&mut self, hash: u64) -> bool {
+        if self.met.len() == MET {
+            self.met.clear();
+        }
+        !self.met.insert(hash)
     }
 
     fn keep(&mut self, course: Course) -> u32 {
@@ -330,11 +342,15 @@ impl Recall {
         }
         self.catch_up(controller);
         let key = self.key(controller, &begin, line, length, calm);
-        self.walk = courses.find(&key, begin);
+        let hash = hash(&key);
+        self.walk = courses.find(hash, &key, begin);
         if let Some(walk) = &self.walk {
             if let Some(after) = after {
                 courses.next.insert(after, walk.id);
             }
+            return;
+        }
+        if !courses.meet(hash) {
             return;
         }
         let turned = controller.turned();
