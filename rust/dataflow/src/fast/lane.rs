@@ -271,7 +271,15 @@ impl Lane {
 
     /// Tokens that memory answered: so many at each of `ends`.
     pub(super) fn arrive(&mut self, times: &mut [i64], tokens: u64, ends: &[u64]) {
-        ends.iter().for_each(|&end| self.see(times, tokens, end as i64));
+        if let Some(seen) = self.seen.as_mut().filter(|seen| seen.grain == tokens) {
+            for &end in ends {
+                self.last_seen = self.last_seen.max(end as i64 + self.latency);
+                times[seen.index(seen.entries)] = self.last_seen;
+                seen.entries += 1;
+            }
+        } else {
+            ends.iter().for_each(|&end| self.see(times, tokens, end as i64));
+        }
         self.visible += tokens * ends.len() as u64;
     }
 

@@ -10,9 +10,8 @@ use crate::deadlock::Wait;
 use crate::observer::Probe;
 use std::collections::HashMap;
 
-/// Memory hardly gains by looking farther ahead than this many cycles, so bounds beyond it need no second look; and a
-/// nearer one gets another after so many.
-const FAR: u64 = 1024;
+/// A bound that is farther away than this many cycles needs no second look; a nearer one gets another after so many.
+const FAR: u64 = 256;
 const NEAR: u64 = 64;
 /// Pieces of a nest that are looked at on the way to a token, at most: what comes later comes no sooner.
 const PIECES: usize = 32;
