@@ -28,6 +28,7 @@ mod round;
 mod row;
 mod simd;
 mod softmax;
+mod team;
 #[cfg(test)]
 mod threads;
 mod tile;
@@ -52,4 +53,5 @@ pub use read::read;
 pub use rotary::{Pairing, rotate, rotate_at};
 pub use round::{narrow, narrow_at, round, round_at, widen};
 pub use softmax::{softmax, softmax_at};
+pub use team::{awake, each};
 pub use tiled::Tiled;

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use crate::{
     Activations, BlockType, Level, Linear, Tiled, Vectors,
     block::{Block, interleave},
@@ -12,6 +10,7 @@ use crate::{
     order::{add_tree, split_range},
     row::{OUTPUTS, Row},
     simd::{Bf16, Coding, F32, Format, Int8, Kernel, Q40, Q41, Q80, Simd, pair},
+    team::each,
     tile::{BlockTiles, Tiles},
 };
 
@@ -19,8 +18,6 @@ use crate::{
 const THREADED_MACS: usize = 1 << 16;
 /// Positions of one task: a multiple of every level's register block, and enough to be worth widening weights for.
 const TASK_POSITIONS: usize = 96;
-/// Tasks for each thread: enough to even out what else the processor does.
-const TASKS_PER_THREAD: usize = 8;
 
 /// A checked product, and the tiles of it that are wanted.
 pub(crate) struct Work<'a> {
@@ -114,8 +111,7 @@ pub(crate) fn run(level: Level, work: Vec<Work>) {
         }
     }
     if threaded {
-        let longest = tasks.len().div_ceil(threads * TASKS_PER_THREAD);
-        tasks.into_par_iter().with_max_len(longest).for_each(|task| level.run(task));
+        each(tasks, |task| level.run(task));
     } else {
         tasks.into_iter().for_each(|task| level.run(task));
     }

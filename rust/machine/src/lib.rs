@@ -2,7 +2,6 @@
 
 pub mod address;
 mod aside;
-mod awake;
 pub mod contents;
 pub mod element;
 pub mod error;

@@ -4,7 +4,6 @@ use super::linear::Quantized;
 use super::{PlanOp, Workspace};
 use crate::address::Address;
 use crate::aside::{Stop, aside};
-use crate::awake::awake;
 use crate::contents::Contents;
 use crate::error::MachineError;
 use crate::function::rotate;
@@ -21,8 +20,9 @@ pub fn run(
     watch: Watch,
     here: impl FnOnce(Watch) -> Result<(), MachineError>,
 ) -> Result<(), MachineError> {
-    let values =
-        |stop: &Stop| awake(|| calls.iter().try_for_each(|asked| values(asked.kernel, &asked.call, contents, stop)));
+    let values = |stop: &Stop| {
+        kernels::awake(|| calls.iter().try_for_each(|asked| values(asked.kernel, &asked.call, contents, stop)))
+    };
     aside(watch, values, here)
 }
 

@@ -4,8 +4,8 @@ use super::PlanOp;
 use super::blocked::Blocked;
 use crate::address::Address;
 use crate::error::MachineError;
-use rayon::prelude::*;
 use rdu_kernels as kernels;
+use std::sync::{Mutex, PoisonError};
 
 /// Multiply-adds below which threads cost more than they save.
 const THREADED_MACS: usize = 1 << 16;
@@ -71,7 +71,14 @@ impl Blocked<'_> {
             Ok(())
         };
         if query.len() * rows > THREADED_MACS {
-            y.par_chunks_mut(head_dim).enumerate().try_for_each(one)?;
+            let wrong = Mutex::new(Ok(()));
+            kernels::each(y.chunks_mut(head_dim).enumerate().collect(), |head| {
+                let found = one(head);
+                if found.is_err() {
+                    *wrong.lock().unwrap_or_else(PoisonError::into_inner) = found;
+                }
+            });
+            wrong.into_inner().unwrap_or_else(PoisonError::into_inner)?;
         } else {
             y.chunks_mut(head_dim).enumerate().try_for_each(one)?;
         }
