@@ -8,7 +8,7 @@ use rdu_kernels as kernels;
 use std::sync::{Mutex, PoisonError};
 
 /// Multiply-adds below which threads cost more than they save.
-const THREADED_MACS: usize = 1 << 16;
+const THREADED_MACS: usize = 1 << 13;
 
 impl Blocked<'_> {
     /// Errors: `op` is no `Weigh`; heads that do not divide; a cache that is too short.
