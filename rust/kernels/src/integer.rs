@@ -1,5 +1,8 @@
+use std::ptr;
+
 use crate::{
     region::Task,
+    row::AHEAD,
     simd::{Simd, WIDTH},
 };
 
@@ -39,6 +42,8 @@ impl Integers<'_> {
             let mut sums = [simd.zero_ints(); RUNS];
             let (twos, rest) = weight.as_chunks::<2>();
             for ([first, second], &x) in twos.iter().zip(x) {
+                simd.prefetch(ptr::from_ref(first).wrapping_add(AHEAD));
+                simd.prefetch(ptr::from_ref(second).wrapping_add(AHEAD));
                 add_two(simd, first, second, x, &mut sums);
             }
             if let ([last], Some(&x)) = (rest, x.last()) {

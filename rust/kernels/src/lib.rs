@@ -8,6 +8,7 @@ mod block_rounding;
 mod block_row;
 mod block_tiles;
 mod block_type;
+mod direct;
 mod dot;
 mod element;
 mod error;

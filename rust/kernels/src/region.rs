@@ -6,18 +6,22 @@ use crate::{
     Activations, BlockType, Level, Linear, Tiled, Vectors,
     block::{Block, interleave},
     block_row::BlockRow,
+    direct::Direct,
     integer::Integers,
     order::{add_tree, split_range},
     row::{OUTPUTS, Row},
     simd::{Bf16, Coding, F32, Format, Int8, Kernel, Q40, Q41, Q80, Simd, pair},
     team::each,
-    tile::{BlockTiles, Tiles},
+    tile::{BlockTiles, Lanes, Tiles},
 };
 
 /// Multiply-adds below which waking threads costs more than it saves (128 KB of bf16 weights, one position).
 const THREADED_MACS: usize = 1 << 16;
 /// Positions of one task: a multiple of every level's register block, and enough to be worth widening weights for.
 const TASK_POSITIONS: usize = 96;
+
+/// Most tasks of a thread by tiles: enough to even out what else the processor does, and to end together.
+const MOST_TASKS_PER_THREAD: usize = 32;
 
 /// A checked product, and the tiles of it that are wanted.
 pub(crate) struct Work<'a> {
@@ -41,7 +45,10 @@ pub(crate) struct Shape<'a> {
 
 /// Activations as the kernels take them.
 pub(crate) enum X<'a> {
+    /// One position.
     F32(&'a [f32]),
+    /// A few, as they came.
+    Rows(&'a [f32]),
     /// Many positions, see `interleave`.
     Groups(Vec<f32>),
     /// `[positions][ceil(inner / 2)]` pairs of neighbours, and a scale for each position.
@@ -56,10 +63,9 @@ pub(crate) struct Task<'a> {
     pub out: Out<'a>,
 }
 
-/// Where outputs go: output `o` of a task's p-th position is `y[p * stride + o - first]`.
+/// Where outputs go: output `o` of a task's p-th position is `rows[p][o - first]`.
 pub(crate) struct Out<'a> {
-    pub y: &'a mut [f32],
-    pub stride: usize,
+    pub rows: Vec<&'a mut [f32]>,
     pub first: usize,
 }
 
@@ -71,43 +77,20 @@ pub(crate) fn run(level: Level, work: Vec<Work>) {
     };
     let threaded = threads > 1 && work.iter().map(macs).fold(0, usize::saturating_add) > THREADED_MACS;
     let shapes: Vec<Shape> = work.iter().map(|work| Shape::new(&work.op, level.block())).collect();
-    // Few positions: tiles are columns of y, computed side by side and copied, so that threads share no slice.
-    let by_tiles = |work: &Work| work.op.positions < 2 * TASK_POSITIONS * threads;
-    let columns = |work: &Work| match work.op.positions {
-        positions if positions > 1 && by_tiles(work) => work.tiles.len() * positions * work.op.weight.lanes(),
-        _ => 0,
-    };
-    let mut buffers: Vec<Vec<f32>> = work.iter().map(|work| vec![0.0; columns(work)]).collect();
-    let mut copies = Vec::new();
     let mut tasks = Vec::new();
-    for (at, ((Work { op, tiles, y }, shape), buffer)) in work.into_iter().zip(&shapes).zip(&mut buffers).enumerate() {
-        let (positions, lanes) = (op.positions, shape.lanes);
-        if positions == 0 || tiles.is_empty() {
+    for (Work { op, tiles, y }, shape) in work.into_iter().zip(&shapes) {
+        if op.positions == 0 || tiles.is_empty() {
             continue;
         }
-        let start = tiles.start * lanes;
-        if positions == 1 {
-            let group = OUTPUTS / lanes;
-            let y = &mut y[start..(tiles.end * lanes).min(op.outer)];
-            for (index, y) in y.chunks_mut(group * lanes).enumerate() {
-                let first = tiles.start + index * group;
-                let out = Out { y, stride: op.outer, first: first * lanes };
-                tasks.push(Task { shape, tiles: first..(first + group).min(tiles.end), positions: 0..1, out });
-            }
-        } else if buffer.is_empty() {
+        if op.positions < 2 * TASK_POSITIONS * threads {
+            by_tiles(shape, op.positions, tiles, y, threads, &mut tasks);
+        } else {
             for (index, y) in y.chunks_mut(TASK_POSITIONS * op.outer).enumerate() {
                 let first = index * TASK_POSITIONS;
-                let positions = first..(first + TASK_POSITIONS).min(positions);
-                let out = Out { y, stride: op.outer, first: 0 };
-                tasks.push(Task { shape, tiles: tiles.clone(), positions, out });
+                let positions = first..(first + TASK_POSITIONS).min(op.positions);
+                let rows = y.chunks_mut(op.outer).collect();
+                tasks.push(Task { shape, tiles: tiles.clone(), positions, out: Out { rows, first: 0 } });
             }
-        } else {
-            for (index, y) in buffer.chunks_mut(positions * lanes).enumerate() {
-                let tile = tiles.start + index;
-                let out = Out { y, stride: lanes, first: tile * lanes };
-                tasks.push(Task { shape, tiles: tile..tile + 1, positions: 0..positions, out });
-            }
-            copies.push((at, start, op.outer, y));
         }
     }
     if threaded {
@@ -115,14 +98,28 @@ pub(crate) fn run(level: Level, work: Vec<Work>) {
     } else {
         tasks.into_iter().for_each(|task| level.run(task));
     }
-    for (at, start, outer, y) in copies {
-        let (lanes, positions) = (shapes[at].lanes, y.len() / outer);
-        for (index, column) in buffers[at].chunks(positions * lanes).enumerate() {
-            let first = start + index * lanes;
-            for (values, row) in column.chunks(lanes).zip(y.chunks_mut(outer)) {
-                let row = &mut row[first..(first + lanes).min(outer)];
-                row.copy_from_slice(&values[..row.len()]);
-            }
+}
+
+/// Few positions: each task has some tiles, and their columns of every row.
+fn by_tiles<'a>(
+    shape: &'a Shape<'a>,
+    positions: usize,
+    tiles: Range<usize>,
+    y: &'a mut [f32],
+    threads: usize,
+    tasks: &mut Vec<Task<'a>>,
+) {
+    let least = if positions == 1 { OUTPUTS / shape.lanes } else { 1 };
+    let size = tiles.len().div_ceil(threads * MOST_TASKS_PER_THREAD).next_multiple_of(least);
+    let mine = tasks.len();
+    for first in tiles.clone().step_by(size) {
+        let out = Out { rows: Vec::with_capacity(positions), first: first * shape.lanes };
+        tasks.push(Task { shape, tiles: first..(first + size).min(tiles.end), positions: 0..positions, out });
+    }
+    for row in y.chunks_mut(shape.outer) {
+        let columns = &mut row[tiles.start * shape.lanes..(tiles.end * shape.lanes).min(shape.outer)];
+        for (task, columns) in tasks[mine..].iter_mut().zip(columns.chunks_mut(size * shape.lanes)) {
+            task.out.rows.push(columns);
         }
     }
 }
@@ -130,13 +127,20 @@ pub(crate) fn run(level: Level, work: Vec<Work>) {
 impl<'a> Shape<'a> {
     fn new(op: &Linear<'a>, block: usize) -> Self {
         let lanes = op.weight.lanes();
+        // To widen a block costs too much to be done for every few positions anew.
+        let blocks = matches!(op.weight, Tiled::Blocks(..));
         let x = match op.x {
             Activations::F32(x) if op.positions == 1 => X::F32(x),
+            Activations::F32(x) if op.positions <= TASK_POSITIONS && !blocks => X::Rows(x),
             Activations::F32(x) => X::Groups(interleave(x, op.inner, block)),
             Activations::Int8 { values, scales } => {
-                let rows = values.chunks(op.inner.max(1));
-                let pairs = |row: &'a [i8]| row.chunks(2).map(|two| pair(two[0], two.get(1).copied().unwrap_or(0)));
-                X::Pairs(rows.flat_map(pairs).collect(), scales)
+                let mut pairs = Vec::with_capacity(op.positions * op.inner.div_ceil(2));
+                for row in values.chunks(op.inner.max(1)) {
+                    let (twos, last) = row.as_chunks();
+                    pairs.extend(twos.iter().map(|&[first, second]| pair(first, second)));
+                    pairs.extend(last.iter().map(|&last| pair(last, 0)));
+                }
+                X::Pairs(pairs, scales)
             }
         };
         Shape {
@@ -177,8 +181,8 @@ impl Out<'_> {
     /// Outputs `first ..` of position `p`, as many of `lanes` as there are.
     #[inline(always)]
     pub fn place(&mut self, p: usize, first: usize, lanes: usize, outer: usize) -> &mut [f32] {
-        let start = p * self.stride + first - self.first;
-        &mut self.y[start..start + lanes.min(outer - first)]
+        let start = first - self.first;
+        &mut self.rows[p][start..start + lanes.min(outer - first)]
     }
 }
 
@@ -203,6 +207,9 @@ impl Task<'_> {
             (X::F32(x), Vectors::Bf16(weight)) => self.row::<S, Bf16>(simd, x, weight.as_chunks().0),
             (X::F32(x), Vectors::F32(weight)) => self.row::<S, F32>(simd, x, weight.as_chunks().0),
             (X::F32(x), Vectors::Int8(weight)) => self.row::<S, Int8>(simd, x, weight.as_chunks().0),
+            (X::Rows(x), Vectors::Bf16(weight)) => self.direct::<S, Bf16>(simd, x, weight.as_chunks().0),
+            (X::Rows(x), Vectors::F32(weight)) => self.direct::<S, F32>(simd, x, weight.as_chunks().0),
+            (X::Rows(x), Vectors::Int8(weight)) => self.direct::<S, Int8>(simd, x, weight.as_chunks().0),
             (X::Groups(x), Vectors::Bf16(weight)) => self.block::<S, Bf16>(simd, x, weight.as_chunks().0),
             (X::Groups(x), Vectors::F32(weight)) => self.block::<S, F32>(simd, x, weight.as_chunks().0),
             (X::Groups(x), Vectors::Int8(weight)) => self.block::<S, Int8>(simd, x, weight.as_chunks().0),
@@ -219,14 +226,19 @@ impl Task<'_> {
         match &self.shape.x {
             X::F32(x) => BlockRow::<C> { task: self, x, weight }.run(simd),
             X::Groups(x) => self.block::<S, BlockTiles<C>>(simd, x, weight),
-            // `Linear::check` refuses whole numbers against blocks.
-            X::Pairs(..) => {}
+            // `Linear::check` refuses whole numbers against blocks, and `Shape::new` makes no rows for them.
+            X::Pairs(..) | X::Rows(_) => {}
         }
     }
 
     #[inline(always)]
     fn row<S: Simd, W: Format>(self, simd: S, x: &[f32], weight: &[W::Vector]) {
         Row::<W> { task: self, x, weight }.run(simd);
+    }
+
+    #[inline(always)]
+    fn direct<S: Simd, W: Lanes>(self, simd: S, x: &[f32], weight: &[W::Stored]) {
+        Direct::<W> { task: self, x, weight }.run(simd);
     }
 
     #[inline(always)]

@@ -6,9 +6,9 @@ use crate::{
 /// Outputs summed at once: enough independent sums to hide the latency of a multiply-add, and few enough for registers.
 pub(crate) const OUTPUTS: usize = 64;
 
-/// Vectors of a column that are asked for before they are needed: the processor's own prefetching begins anew on every
-/// page, and this few are enough to hide it.
-const AHEAD: usize = 8;
+/// Vectors that are asked for before they are needed: 2 KB hide how far memory is, and the processor's own prefetching
+/// begins anew on every page.
+pub(crate) const AHEAD: usize = 32;
 
 /// Some tiles at one position; bound by the reading of weights.
 pub(crate) struct Row<'a, W: Format> {
@@ -69,7 +69,7 @@ pub(crate) fn columns<W: Format, S: Simd, const COLUMNS: usize>(
     for (k, &x) in x.iter().enumerate() {
         let x = simd.splat(x);
         for c in 0..COLUMNS {
-            simd.prefetch(vectors.as_ptr().wrapping_add((k + AHEAD) * k_stride + c * c_stride));
+            simd.prefetch(vectors.as_ptr().wrapping_add((k + AHEAD / COLUMNS) * k_stride + c * c_stride));
             sums[c] = W::fma_splat(simd, &vectors[k * k_stride + c * c_stride], x, sums[c]);
         }
     }

@@ -28,7 +28,7 @@ fn threads_change_no_bit() {
                 let weight: Packed = pack(Rows::F32(&rows), outer, inner, element).unwrap();
                 let mut y = vec![0.0; positions * outer];
                 let (x, scales) = (Activations::F32(&x), weight.scales());
-                let weight_vectors = weight.as_vectors();
+                let weight_vectors = weight.as_vectors().into();
                 let op = Linear { x, positions, inner, weight: weight_vectors, outer, splits: 3, scales, bias: None };
                 linear(op, 0..tile_count(outer, element), &mut y).unwrap();
                 (bits(&y), weight)

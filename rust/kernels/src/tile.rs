@@ -20,6 +20,12 @@ pub(crate) trait Tiles: Copy + Send + Sync {
     fn from_panels<S: Simd>(simd: S, panels: &[[f32; WIDTH]], stride: usize, values: &mut [f32]);
 }
 
+/// Tiles whose lanes are widened one vector at a time.
+pub(crate) trait Lanes: Tiles {
+    /// The lanes that go to one panel.
+    fn panel<S: Simd, const PANEL: usize>(simd: S, vector: &Self::Stored) -> S::Lanes;
+}
+
 impl Tiles for Bf16 {
     type Stored = <Bf16 as Format>::Vector;
     const DEPTH: usize = 1;
@@ -119,4 +125,25 @@ fn runs_from_panels<S: Simd>(simd: S, panels: &[[f32; WIDTH]], stride: usize, va
         *sum = simd.load(&panels[at * stride]);
     }
     Int8::store(simd, sum, values);
+}
+
+impl Lanes for Bf16 {
+    #[inline(always)]
+    fn panel<S: Simd, const PANEL: usize>(simd: S, vector: &Self::Stored) -> S::Lanes {
+        simd.widen(vector)[PANEL % Self::PANELS]
+    }
+}
+
+impl Lanes for F32 {
+    #[inline(always)]
+    fn panel<S: Simd, const PANEL: usize>(simd: S, vector: &Self::Stored) -> S::Lanes {
+        simd.load(vector)
+    }
+}
+
+impl Lanes for Int8 {
+    #[inline(always)]
+    fn panel<S: Simd, const PANEL: usize>(simd: S, vector: &Self::Stored) -> S::Lanes {
+        simd.widen_bytes(&vector.as_chunks::<WIDTH>().0[PANEL % Self::PANELS])
+    }
 }
