@@ -97,6 +97,8 @@ class Session:
         self.past = 0
         self.steps: list[Step] = []
         self.outputs: dict[str, list[Array]] = {tensor.name: [] for tensor in program.graph.outputs}
+        # Every step of decoding asks for them.
+        self._lookups = [op for op in program.graph.operators if op.kind == "rows"]
         regions = []
         if program.values:
             boundaries = program.boundaries.values()
@@ -157,9 +159,7 @@ class Session:
         return Run(self.program, joined, list(self.steps), totals, self.mode != "values")
 
     def _check_rows(self, indices: Array | None) -> None:
-        for op in self.program.graph.operators:
-            if op.kind != "rows":
-                continue
+        for op in self._lookups:
             if indices is None:
                 raise RequestError(f"the graph looks up rows of {op.name!r}; pass their indices")
             table = op.weights[0]
@@ -240,11 +240,13 @@ class Session:
 
     def _read(self, boundary: Boundary, positions: int) -> Array:
         count = -(-boundary.width // LANES) * LANES * positions
-        parts = []
+        parts: list[Array] = []
         for bank in boundary.banks:
             tokens = self._core.read(boundary.base + bank, count).reshape(-1, positions, LANES)
             parts.append(tokens.transpose(1, 0, 2).reshape(positions, -1)[:, : boundary.width])
-        return np.concatenate(parts, axis=1)[:, : boundary.columns].copy()
+        # Logits are large: of one position in one part, these are what was read, without a copy.
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        return whole[:, : boundary.columns]
 
 
 def per_copy(totals: dict[str, Any], kernels: list[Loaded], whole: bool) -> dict[str, Any]:
