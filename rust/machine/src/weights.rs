@@ -257,4 +257,41 @@ mod tests {
             }
         }
     }
+
+    /// Blocks of each part, at 1 MiB times its number.
+    fn placed_blocks(rows: &[u8], kind: BlockType, cut: Cut, count: usize) -> Vec<Vec<u8>> {
+        let (outer, inner) = (OUTER, rows.len() / OUTER / kind.bytes() * BlockType::WEIGHTS);
+        let mut contents = Contents::default();
+        let places: Vec<Place> = (0..count as u64).map(|p| Place { tiles: p << 20, scales: None }).collect();
+        places.iter().for_each(|place| contents.state.reserve(place.tiles, 1 << 20).unwrap());
+        put_blocks(&mut contents, BlockRows::Stored(rows), [outer, inner], kind, cut, &places).unwrap();
+        places.iter().map(|place| contents.read(place.tiles, 1 << 20).unwrap().to_vec()).collect()
+    }
+
+    #[test]
+    fn parts_of_blocks_are_stretches_of_the_whole() {
+        const BLOCKS: usize = 5;
+        for kind in BlockType::ALL {
+            let rows: Vec<u8> = (0..OUTER * BLOCKS * kind.bytes()).map(|at| (at * 37 % 251) as u8 & 0x3f).collect();
+            // Byte `at` of block b of output o: byte `lane` of a vector, or the two bytes of a scale.
+            let block = |tiles: &[u8], width: usize, o: usize, b: usize| -> Vec<u8> {
+                let size = kind.bytes() * VECTOR_BYTES;
+                let (tile, lane) = (o / BlockType::LANES, o % BlockType::LANES);
+                let mine = &tiles[(tile * width + b) * size..][..size];
+                let (head, body) = mine.split_at(kind.terms() * 2 * VECTOR_BYTES);
+                let terms = head.chunks(2 * VECTOR_BYTES).flat_map(|term| [term[2 * lane], term[2 * lane + 1]]);
+                terms.chain(body.chunks(VECTOR_BYTES).map(|vector| vector[lane])).collect()
+            };
+            let whole = &placed_blocks(&rows, kind, Cut::Outputs, 1)[0];
+            for count in [2, 3, 4] {
+                let (outputs, size) = (placed_blocks(&rows, kind, Cut::Outputs, count), OUTER.div_ceil(count));
+                let (inputs, width) = (placed_blocks(&rows, kind, Cut::Inputs, count), BLOCKS.div_ceil(count));
+                for (o, b) in (0..OUTER).flat_map(|o| (0..BLOCKS).map(move |b| (o, b))) {
+                    let wanted = block(whole, BLOCKS, o, b);
+                    assert_eq!(block(&outputs[o / size], BLOCKS, o % size, b), wanted, "{kind:?} {count} {o} {b}");
+                    assert_eq!(block(&inputs[b / width], width, o, b % width), wanted, "{kind:?} {count} {o} {b}");
+                }
+            }
+        }
+    }
 }
