@@ -105,6 +105,9 @@ def fill(
         image, found = _read(layers, stretches, progress)
         if shelf:
             shelf.keep(layout, image, found.to_note())
+            # From now on as at every later start: what is mapped lies in larger pages, and is read faster.
+            kept = shelf.find(layout)
+            image = kept[0] if kept else image
     sizes = {write.weight.name: write.weight for _, writes in stretches for write in writes}
     for name, strange in found.strange.items():
         _warn(sizes[name], strange)
