@@ -14,7 +14,7 @@ from rdu.studies import host_speed as study
 from rdu.studies.host_speed import host_speed, token_bytes
 from rdu.testing.checkpoints import write_folder
 
-SMALL = ("-n", "2", "--prompt-tokens", "12", "--rounds", "2", "--context", "32")
+SMALL = ("-n", "2", "--prompt-tokens", "12", "--rounds", "2", "--context", "32", "--batch", "3")
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +35,8 @@ def test_one_json_object_and_nothing_else(tmp_path: Path, capsys: pytest.Capture
     assert said["of_read_bound"] == pytest.approx(
         said["decode_tokens_per_second"] / said["read_bound_tokens_per_second"]
     )
+    assert said["batch"] == 3
+    assert said["batch_gain"] == pytest.approx(said["batch_tokens_per_second"] / said["decode_tokens_per_second"])
     assert said["first_token_s"] > 0
     assert said["memory_ratio"] == pytest.approx(said["peak_bytes"] / said["held_bytes"])
     assert said["llama_cpp"] is None
@@ -45,8 +47,15 @@ def test_a_table_that_fits_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixt
     code = main(["bench", "decode", str(write_folder(tmp_path / "model")), *SMALL])
     out, err = capsys.readouterr()
     assert (code, err) == (0, "")
-    assert all(row in out for row in ("plain read", "decode, clock on", "first token", "peak memory"))
+    assert all(row in out for row in ("plain read", "decode, clock on", "batch of 3", "first token", "peak memory"))
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_batch_of_one_is_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["bench", "decode", str(write_folder(tmp_path / "model")), *SMALL, "--batch", "1", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert (code, said["batch"]) == (0, 1)
+    assert said["batch_tokens_per_second"] is said["batch_gain"] is None
 
 
 def test_bytes_of_a_token_are_those_of_the_linear_weights(tmp_path: Path) -> None:

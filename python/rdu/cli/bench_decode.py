@@ -32,25 +32,43 @@ ROUNDS = 5
 @click.option("-n", "--tokens", default=32, show_default=True, help="Tokens of one sample.")
 @click.option("--prompt-tokens", default=512, show_default=True, help="Positions of the long prompt.")
 @click.option("--rounds", default=5, show_default=True, help="Samples of each figure; medians are shown.")
+@click.option("--batch", default=16, show_default=True, help="Sequences that decode together as well; 1: none.")
 @click.option("--context", default=1024, show_default=True, help="Positions that the caches hold.")
 @click.option("--llama", type=click.Path(exists=True, dir_okay=False), help="A GGUF file for llama.cpp, if installed.")
 @options.as_json
 def decode(
-    model: str, dtype: str, tokens: int, prompt_tokens: int, rounds: int, context: int, llama: str | None, as_json: bool
+    model: str,
+    dtype: str,
+    tokens: int,
+    prompt_tokens: int,
+    rounds: int,
+    batch: int,
+    context: int,
+    llama: str | None,
+    as_json: bool,
 ) -> None:
     """Decode with MODEL and say how near it comes to what the host's memory allows.
 
-    A plain read of memory by all threads, decoding with machine time and without, and long prompts take turns; then
-    fresh processes run up to their first token. llama.cpp is measured beside them where its Python package is installed
-    and --llama names a file.
+    A plain read of memory by all threads, decoding with machine time and without, decoding of several sequences
+    together, and long prompts take turns; then fresh processes run up to their first token. llama.cpp is measured
+    beside them where its Python package is installed and --llama names a file.
     """
     from rdu.api import compile
     from rdu.studies.host_speed import host_speed
 
     with waiting() as shown:
         decoder = compile(model, dtype=dtype, context=context, progress=shown.show)
+        together = None
+        if batch != 1:
+            together = compile(decoder.checkpoint, dtype=dtype, context=context, batch=batch, progress=shown.show)
         measured = host_speed(
-            decoder, tokens=tokens, prompt_tokens=prompt_tokens, rounds=rounds, model=model, shown=shown.show
+            decoder,
+            tokens=tokens,
+            prompt_tokens=prompt_tokens,
+            rounds=rounds,
+            model=model,
+            together=together,
+            shown=shown.show,
         )
         shown.show("running llama.cpp")
         here, note = _llama(llama, tokens, prompt_tokens, measured.threads)
@@ -119,6 +137,9 @@ def _print(measured: HostSpeed, here: dict[str, float] | None, note: str, peer: 
     for name, rate in (("decode, clock on", measured.decode_rate), ("decode, clock off", measured.untimed_rate)):
         table.add_row(name, f"{rate:.1f} tokens/s", f"{rate / bound:.0%} of that")
     table.add_row("emulating", f"{measured.emulation:.1%}", "on top of computing")
+    if measured.batch_rate is not None:
+        gain = f"{measured.batch_gain:.1f} times one sequence"
+        table.add_row(f"batch of {measured.batch}, clock on", f"{measured.batch_rate:.1f} tokens/s", gain)
     table.add_row(
         f"prompt of {measured.prompt_tokens}",
         f"{measured.prompt_rate:.0f} tokens/s",

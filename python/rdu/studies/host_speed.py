@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from rdu.batch import BatchSession
 from rdu.compiler.formats import FORMATS
 from rdu.errors import RequestError, RunError
 from rdu.models.generate import Decoder
@@ -78,6 +79,8 @@ class HostSpeed:
     token_bytes : weights that one token needs
     timed, untimed : seconds per decoded token, with machine time and without
     prompt_timed, prompt_untimed : seconds of a prompt of ``prompt_tokens``
+    batch : sequences of a step in ``batched``
+    batched : seconds of such a step, with machine time; None if none was taken
     held_bytes : weights as the program holds them, caches and buffers
     """
 
@@ -93,6 +96,8 @@ class HostSpeed:
     prompt_timed: Samples
     prompt_untimed: Samples
     started: tuple[Started, ...]
+    batch: int = 1
+    batched: Samples | None = None
     load_average: tuple[float, float] = field(default=(0.0, 0.0))
 
     @property
@@ -126,6 +131,16 @@ class HostSpeed:
         return self.prompt_tokens / self.prompt_untimed.median
 
     @property
+    def batch_rate(self) -> float | None:
+        """Tokens per second of all sequences of a batch together, with machine time."""
+        return self.batch / self.batched.median if self.batched else None
+
+    @property
+    def batch_gain(self) -> float | None:
+        """The same / what one sequence gets alone."""
+        return self.batch_rate / self.decode_rate if self.batch_rate else None
+
+    @property
     def first_token_s(self) -> float | None:
         """From starting a process to its first token; None if none was started."""
         return statistics.median(one.seconds for one in self.started) if self.started else None
@@ -149,6 +164,9 @@ class HostSpeed:
             "of_read_bound": self.decode_rate / self.read_bound,
             "untimed_of_read_bound": self.untimed_rate / self.read_bound,
             "emulation": self.emulation,
+            "batch": self.batch,
+            "batch_tokens_per_second": self.batch_rate,
+            "batch_gain": self.batch_gain,
             "prompt_tokens_per_second": self.prompt_rate,
             "prompt_untimed_tokens_per_second": self.prompt_untimed_rate,
             "first_token_s": self.first_token_s,
@@ -166,6 +184,7 @@ def host_speed(
     prompt_tokens: int = 512,
     rounds: int = 5,
     model: str | None = None,
+    together: Decoder | None = None,
     shown: Shown = lambda what, done, total: None,
 ) -> HostSpeed:
     """Measure, taking turns, so that whatever else the host does meets all alike.
@@ -181,6 +200,8 @@ def host_speed(
         Samples of each quantity.
     model : str, optional
         What `rdu.load` takes: fresh processes load it, and make one token.
+    together : Decoder, optional
+        The same model compiled with a batch, to decode several sequences in one step.
     shown : function of (what, done, total), optional
 
     Raises
@@ -201,6 +222,8 @@ def host_speed(
     program = decoder.program
     words = np.ones(READ_BYTES // 8, np.uint64)
     decode = {mode: _decoding(program, mode, tokens) for mode in ("split", "values")}
+    if together is not None:
+        decode["batch"] = _together(together.program, tokens)
     ids = [at % decoder.checkpoint.config.vocab_size for at in range(prompt_tokens)]
     found: dict[str, list[float]] = {}
 
@@ -236,6 +259,8 @@ def host_speed(
         prompt_timed=Samples(tuple(found["prompt split"])),
         prompt_untimed=Samples(tuple(found["prompt values"])),
         started=tuple(started),
+        batch=together.program.batch if together else 1,
+        batched=Samples(tuple(found["batch"])) if together else None,
         load_average=os.getloadavg()[:2],
     )
 
@@ -262,6 +287,19 @@ def _decoding(program: Program, mode: str, tokens: int) -> Iterator[float]:
             session.last("logits")
         session.result()
         yield (time.perf_counter() - began) / tokens
+
+
+def _together(program: Program, steps: int) -> Iterator[float]:
+    """Seconds per step of all sequences of a batch, of one stretch after another; the first is only to warm up."""
+    session = BatchSession(program)
+    for sequence in range(program.batch):
+        session.prompt(sequence, PROMPT)
+    while True:
+        began = time.perf_counter()
+        for step in range(steps):
+            session.step([step] * program.batch, [True] * program.batch)
+        session.result()
+        yield (time.perf_counter() - began) / steps
 
 
 def _prompt(program: Program, mode: str, ids: list[int]) -> float:
