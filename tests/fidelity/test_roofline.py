@@ -167,7 +167,7 @@ def test_no_phase_moves_more_than_a_link_carries(
                 assert phase["latency"] >= (last - 1) * link_cycles
                 if unit.role == "load":
                     continue
-                assert unit.links <= max(1, unit.pmus), "a link for each PMU"
+                assert unit.links <= max(1, unit.pmus, unit.pcus), "a link for each tile that streams end at"
 
 
 # Inputs whose tokens a unit multiplies: weights, or rows of keys and values (0 holds queries, or the weights of rows).

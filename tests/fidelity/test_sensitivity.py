@@ -44,8 +44,9 @@ def test_twice_the_mesh_latency(base: Estimate) -> None:
 
 def test_a_quarter_of_the_sram(base: Estimate) -> None:
     small = changed(pmu__capacity_bytes=2**17, mapping__weight_buffer_vectors=2**4)
-    # Less may run ahead; the bytes stay the same, and so does their bound.
-    assert small.step_s >= base.step_s
+    # Less may run ahead; the bytes stay the same, and so does their bound. Where nothing waits for room, a refresh
+    # (260 ns) may fall in the way of what is waited for, or beside it.
+    assert small.step_s >= base.step_s - 0.26e-6
     assert small.hbm_bytes == pytest.approx(base.hbm_bytes, rel=0.05)
 
 

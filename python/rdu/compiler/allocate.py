@@ -62,7 +62,8 @@ def allocate(
     while True:
         targets = {name: max(1, int(scale * math.sqrt(work[name] / repeats[name]))) for name in work}
         chosen = {name: _spread(one[name], targets[name], mapping, splits.get(name)) for name in work}
-        pcus = fixed_pcus + sum(linear.macs for linear in chosen.values())
+        # A gather takes a vector of each part of a sum in a cycle; it is counted as wide as other units so far.
+        pcus = fixed_pcus + sum(linear.macs + max(0, linear.ports - result.width) for linear in chosen.values())
         if pcus <= machine.total_pcus:
             # How sums are cut must not depend on the positions of a call, which the SRAM may have to make room for.
             splits = splits or {name: linear.splits for name, linear in chosen.items()}
@@ -140,7 +141,7 @@ def _spread(linear: Linear, vectors: int, mapping: Mapping, splits: int | None =
     # Of about as many rounds, those that leave least of the last one empty.
     most = min(tiles, max(1, vectors // part))
     rounds = min(range(most, (most - 1) // 2, -1), key=lambda r: -(-tiles // r) * r)
-    return replace(linear, units=-(-tiles // rounds), splits=splits)
+    return replace(linear, units=-(-tiles // rounds), splits=splits, ports=splits)
 
 
 def _divides(chunks_of_sum: int, parts: int, padding: float) -> bool:
