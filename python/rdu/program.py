@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rdu import _core
 from rdu._core import Image, build_profile, dequantize, read_seconds
 from rdu.errors import RequestError
-from rdu.graph import Array, Graph
+from rdu.graph import Array, Graph, Operator
 from rdu.machine import Machine
 from rdu.memory.tier import describe_tiers
 from rdu.quantization import Quantization
@@ -298,13 +298,13 @@ class Program:
 
         They are spread over the table like those of any text: which ones a text looks up changes its values alone.
         """
-        return [at * _STRIDE % self._table_rows for at in range(count)]
+        least = min((table.shape[0] for table in (op.weights[0] for op in self.lookups) if table), default=1)
+        return [at * _STRIDE % least for at in range(count)]
 
     @cached_property
-    def _table_rows(self) -> int:
-        """Rows of the smallest table; a step of decoding asks for it every time."""
-        tables = [op.weights[0] for op in self.graph.operators if op.kind == "rows"]
-        return min((table.shape[0] for table in tables if table), default=1)
+    def lookups(self) -> list[Operator]:
+        """Operators that look up rows of tables; a step of decoding asks for them several times."""
+        return [op for op in self.graph.operators if op.kind == "rows"]
 
     def explain(self, positions: int = 1, past: int = 0) -> Any:
         """How the program is mapped: units, rates and balance of every operator in calls of so many positions.
@@ -374,7 +374,7 @@ class Program:
             if array.ndim != 2 or array.shape[1] != width or array.shape[0] < 1:
                 raise RequestError(f"input {name!r} has shape {array.shape}; it must be (positions, {width})")
             arrays[name] = array
-        looked_up = [op.name for op in self.graph.operators if op.kind == "rows"]
+        looked_up = [op.name for op in self.lookups]
         if indices is not None and not looked_up:
             raise RequestError("the graph looks up no rows; run it without indices")
         if indices is None and looked_up:

@@ -97,8 +97,6 @@ class Session:
         self.past = 0
         self.steps: list[Step] = []
         self.outputs: dict[str, list[Array]] = {tensor.name: [] for tensor in program.graph.outputs}
-        # Every step of decoding asks for them.
-        self._lookups = [op for op in program.graph.operators if op.kind == "rows"]
         regions = []
         if program.values:
             boundaries = program.boundaries.values()
@@ -159,7 +157,7 @@ class Session:
         return Run(self.program, joined, list(self.steps), totals, self.mode != "values")
 
     def _check_rows(self, indices: Array | None) -> None:
-        for op in self._lookups:
+        for op in self.program.lookups:
             if indices is None:
                 raise RequestError(f"the graph looks up rows of {op.name!r}; pass their indices")
             table = op.weights[0]
