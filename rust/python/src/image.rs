@@ -53,6 +53,16 @@ pub fn element(py: Python<'_>, name: &str) -> PyResult<Element> {
     }
 }
 
+/// Outputs and inputs of a weight.
+fn matrix(py: Python<'_>, shape: &[usize]) -> PyResult<[usize; 2]> {
+    shape.try_into().map_err(|_| errors::graph(py, format!("a weight of shape {shape:?} has no tiles")))
+}
+
+/// What several sockets share out of a weight: axis 0 its outputs, 1 its inputs.
+fn cut(axis: usize) -> Cut {
+    if axis == 0 { Cut::Outputs } else { Cut::Inputs }
+}
+
 /// Regions of memory that hold weights and tables. `freeze` ends the filling.
 #[pyclass(frozen, module = "rdu._core")]
 pub struct Image {
@@ -121,15 +131,12 @@ impl Image {
         axis: usize,
     ) -> PyResult<(usize, f64, f64)> {
         let (rows, element) = (weight.rows()?, element(py, element_name)?);
-        let &[outer, inner] = weight.shape() else {
-            return Err(errors::graph(py, format!("a weight of shape {:?} has no tiles", weight.shape())));
-        };
-        let cut = if axis == 0 { Cut::Outputs } else { Cut::Inputs };
+        let [outer, inner] = matrix(py, weight.shape())?;
         let places: Vec<Place> =
             bases.iter().enumerate().map(|(at, &tiles)| Place { tiles, scales: scales.get(at).copied() }).collect();
         let done = py.detach(|| -> Result<_, MachineError> {
             let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
-            let loss = put_tiles(&mut contents, Weight { rows, outer, inner }, element, cut, &places)?;
+            let loss = put_tiles(&mut contents, Weight { rows, outer, inner }, element, cut(axis), &places)?;
             Ok((rows.not_finite(), loss.lost, loss.total))
         });
         done.map_err(|error| errors::machine(py, error))
@@ -151,21 +158,15 @@ impl Image {
         };
         let (rows, shape) = match &weight {
             Blocks::Stored(data) => {
-                let &[outer, row] = data.shape() else { return Ok((0, 0.0, 0.0)) };
+                let [outer, row] = matrix(py, data.shape())?;
                 (BlockRows::Stored(data.as_slice()?), [outer, row / kind.bytes() * BlockType::WEIGHTS])
             }
-            Blocks::Rounded(values) => {
-                let &[outer, inner] = values.shape() else {
-                    return Err(errors::graph(py, format!("a weight of shape {:?} has no tiles", values.shape())));
-                };
-                (BlockRows::Rounded(values.rows()?), [outer, inner])
-            }
+            Blocks::Rounded(values) => (BlockRows::Rounded(values.rows()?), matrix(py, values.shape())?),
         };
-        let cut = if axis == 0 { Cut::Outputs } else { Cut::Inputs };
         let places: Vec<Place> = bases.iter().map(|&tiles| Place { tiles, scales: None }).collect();
         let done = py.detach(|| {
             let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
-            put_blocks(&mut contents, rows, shape, kind, cut, &places)
+            put_blocks(&mut contents, rows, shape, kind, cut(axis), &places)
         });
         let done = done.map_err(|error| errors::machine(py, error))?;
         Ok((done.not_finite, done.loss.lost, done.loss.total))
