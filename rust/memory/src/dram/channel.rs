@@ -1,17 +1,18 @@
 //! One channel, driven step by step: requests are offered as time goes on, answers come out in order of time.
 
 mod foresight;
+mod front;
 
 use super::command::Kind;
 use super::config::{Config, Scheduler};
 use super::controller::bank_queues::BankQueues;
 use super::controller::flights::Flights;
 use super::controller::frfcfs::Frfcfs;
-use super::controller::{Answer, Burst, Offer, Origin, Schedule};
+use super::controller::{Answer, Origin, Schedule};
 use super::map::AddressMap;
-use super::recall::{Line, Recall};
+use super::recall::Recall;
 use super::statistics::{Statistics, Usage};
-use std::collections::VecDeque;
+use front::Front;
 
 /// What becomes of a request that is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,92 +35,6 @@ macro_rules! each {
             Policy::BankQueues($controller) => $body,
         }
     };
-}
-
-/// Bursts of a run that have not found room in the controller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Rest {
-    /// Within the channel, in bursts.
-    address: u64,
-    bursts: u64,
-    /// Of its flight.
-    number: u64,
-}
-
-/// Reads and writes that wait in front of the controller, each in order.
-#[derive(Clone, Debug, Default)]
-struct Front {
-    rests: [VecDeque<Rest>; 2],
-    /// Bursts that have gone on to the controller.
-    taken: u64,
-}
-
-impl Front {
-    /// Offers at `tick` as much as the controller takes.
-    fn feed<S: Schedule>(&mut self, controller: &mut S, map: &AddressMap, burst_bytes: u64, tick: u64) {
-        for kind in Kind::BOTH {
-            let rests = &mut self.rests[kind as usize];
-            while let Some(rest) = rests.front_mut() {
-                let burst = burst_at(map, burst_bytes, rest.address, tick, rest.number);
-                if !controller.has_room(kind) || controller.offer(tick, kind, burst) == Offer::Full {
-                    break;
-                }
-                rest.address += 1;
-                rest.bursts -= 1;
-                self.taken += 1;
-                if rest.bursts == 0 {
-                    rests.pop_front();
-                }
-            }
-        }
-    }
-
-    /// As seen from the number of the next flight.
-    fn encode(&self, next: u64, out: &mut Vec<u64>) {
-        for rests in &self.rests {
-            out.push(rests.len() as u64);
-            out.extend(rests.iter().flat_map(|rest| [rest.address, rest.bursts, rest.number.wrapping_sub(next)]));
-        }
-    }
-
-    /// Where the line stands, and how much of it, up to `most` bursts, is reads of one stream in even pieces; `None`
-    /// where writes wait too.
-    fn line(&self, most: u64) -> Option<Line> {
-        let [reads, writes] = &self.rests;
-        let &Rest { address, bursts: left, number } = reads.front()?;
-        let each = reads.get(1).map_or(left, |second| second.bursts);
-        let mut line = Line { number, address, left, each, bursts: 0 };
-        for (at, rest) in reads.iter().enumerate() {
-            let even = if at == 0 { left <= line.each } else { rest.bursts == line.each };
-            if !even || rest.address != address + line.bursts || rest.number != number + at as u64 {
-                break;
-            }
-            line.bursts += rest.bursts;
-            if line.bursts >= most {
-                break;
-            }
-        }
-        writes.is_empty().then_some(line)
-    }
-
-    /// Takes bursts from the line of reads that a course has used up.
-    fn drop_reads(&mut self, mut bursts: u64) {
-        self.taken += bursts;
-        while let Some(rest) = self.rests[0].front_mut()
-            && bursts > 0
-        {
-            let part = rest.bursts.min(bursts);
-            (rest.address, rest.bursts, bursts) = (rest.address + part, rest.bursts - part, bursts - part);
-            if rest.bursts == 0 {
-                self.rests[0].pop_front();
-            }
-        }
-    }
-}
-
-fn burst_at(map: &AddressMap, burst_bytes: u64, address: u64, since: u64, id: u64) -> Burst {
-    let (bank, row) = map.bank_row(address);
-    Burst { id, address, row, bank: bank as u8, bytes: burst_bytes as u16, since }
 }
 
 /// A channel in motion. Time never runs backwards: neither offers nor `advance` go behind the latest of them.
@@ -220,7 +135,7 @@ impl Channel {
                 return flights.answer(Answer { tick: tick + *least, id, write }, u64::MAX);
             }
             let number = flights.depart(id, write, bursts);
-            front.rests[usize::from(write)].push_back(Rest { address, bursts, number });
+            front.push(write, address, bursts, number);
             // On a course the controller has no room before its end, nor has it where it ran ahead of this tick.
             if !walks && *ahead <= tick + lag_of(&**controller) {
                 front.feed(&mut **controller, map, *burst_bytes, tick);
@@ -375,7 +290,7 @@ impl Channel {
         let Channel { policy: Policy::Frfcfs(controller), front, ahead, recall: Some(recall), .. } = self else {
             return false;
         };
-        let line = front.line(recall.most());
+        let line = front.line();
         recall.look(controller, *ahead, front.taken, line);
         recall.walk.is_some()
     }

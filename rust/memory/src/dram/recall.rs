@@ -38,7 +38,7 @@ pub struct Line {
     /// Bursts that it still has in the line, and that each flight behind it has.
     pub left: u64,
     pub each: u64,
-    /// Bursts of all of them, as far as anybody wants to know.
+    /// Bursts of all of them.
     pub bursts: u64,
 }
 

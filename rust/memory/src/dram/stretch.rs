@@ -11,13 +11,14 @@ use super::run::Run;
 use super::skip::hash;
 use std::collections::HashMap;
 
-/// States kept at most, after which no more are looked for.
-const KEPT: usize = 512;
+/// States kept at most, after which no more are looked for; and as long as hardly anything was walked.
+const KEPT: usize = 2048;
+const TRIED: usize = 512;
 /// Stretches that would fit between two refreshes.
-const PARTS: u64 = 24;
+const PARTS: u64 = 12;
 /// Bursts of a stretch, at least and at most.
 const SHORTEST: u64 = 32;
-const LONGEST: u64 = 4096;
+const LONGEST: u64 = 256;
 
 /// How one state leads to another.
 struct Course {
@@ -90,7 +91,8 @@ impl<S: Schedule> Stretches<S> {
         self.pause = (run.cut / self.length + 1) * self.length;
         let open = self.open.take();
         let Some(device) = run.lanes.first().map(|lane| lane.controller.device()) else { return };
-        let calm = device.refresher.next() >= run.tick.saturating_add(self.reach);
+        let refresh = device.refresher.next();
+        let calm = refresh >= run.tick.saturating_add(self.reach);
         if !calm || !run.counting || !run.cutter.is_between() || run.cutter.left() == 0 {
             return;
         }
@@ -108,7 +110,9 @@ impl<S: Schedule> Stretches<S> {
             self.close(open, run, at, &origin);
         }
         let (at, origin) = self.walk(run, at, origin);
-        if let (Some(State { next: None, .. }), Some(lane)) = (self.states.get(at), run.lanes.first()) {
+        // A walk may have led near the next refresh, which then would count as a part of what follows.
+        let begins = refresh >= origin.tick.saturating_add(self.reach);
+        if let (Some(State { next: None, .. }), Some(lane), true) = (self.states.get(at), run.lanes.first(), begins) {
             let statistics = &lane.controller.device().statistics;
             let (before, latencies) = (statistics.gain(origin.tick), statistics.latencies.clone());
             self.open = Some(Open { from: at, origin, cut: run.cut, sent: run.sent(), before, latencies });
@@ -122,7 +126,8 @@ impl<S: Schedule> Stretches<S> {
         if let Some(&at) = alike.iter().find(|&&at| self.states[at].key == key) {
             return Some(at);
         }
-        if self.states.len() == KEPT {
+        let pays = run.skipped > run.cut / 4;
+        if self.states.len() >= if pays { KEPT } else { TRIED } {
             return None;
         }
         alike.push(self.states.len());

@@ -188,35 +188,29 @@ impl Tier {
     pub fn ask(&mut self, transfer: &Transfer) {
         let &Transfer { cycle, unit, number, write, address, bytes } = transfer;
         self.asked += 1;
-        let runs = match self.spread.runs(&self.dram, self.asked - 1, address, bytes) {
-            Ok(runs) => runs,
-            Err(fault) => {
-                // Whoever drives the tier looks for a fault in the end; until then no unit must wait for ever.
-                self.fault.get_or_insert(fault);
-                let cycle = cycle.saturating_add(self.lookahead()).max(self.known());
-                self.refused.push(Done { unit, number, write, cycle });
-                return;
+        let even = self.spread.even(address, bytes);
+        let mut runs = Vec::new();
+        if even.is_none() {
+            match self.spread.each(&self.dram, self.asked - 1, address, bytes) {
+                Ok(found) => runs = found,
+                Err(fault) => {
+                    // Whoever drives the tier looks for a fault in the end; until then no unit must wait for ever.
+                    self.fault.get_or_insert(fault);
+                    let cycle = cycle.saturating_add(self.lookahead()).max(self.known());
+                    self.refused.push(Done { unit, number, write, cycle });
+                    return;
+                }
             }
-        };
+            self.part(&runs);
+        }
         self.asked_bytes[usize::from(write)] += bytes;
         let at = self.place(Flight { unit, number, write, left: 0, tick: 0 });
         let tick = self.clock.tick(cycle.saturating_add(self.request_cycles));
         let mut left = 0;
-        match runs {
-            spread::Runs::Same(run) => {
-                for group in &mut self.groups {
-                    group.offer(tick, write, run, at);
-                    left += 1;
-                }
-            }
-            spread::Runs::Each(runs) => {
-                self.part(&runs);
-                for group in &mut self.groups {
-                    if let Some(run) = runs[group.members[0] as usize] {
-                        group.offer(tick, write, run, at);
-                        left += 1;
-                    }
-                }
+        for group in &mut self.groups {
+            if let Some(run) = even.or_else(|| runs[group.members[0] as usize]) {
+                group.offer(tick, write, run, at);
+                left += 1;
             }
         }
         self.flights[at as usize].left = left;

@@ -10,14 +10,6 @@ pub struct Run {
     pub bursts: u64,
 }
 
-/// The runs of a transfer.
-pub enum Runs {
-    /// Every channel gets the same.
-    Same(Run),
-    /// One entry for each channel.
-    Each(Vec<Option<Run>>),
-}
-
 #[derive(Clone, Debug)]
 pub struct Spread {
     channels: u64,
@@ -44,9 +36,24 @@ impl Spread {
         Some(Spread { channels, burst_bytes, granule_bytes, round, capacity_bytes })
     }
 
-    /// Where `bytes` at `address` lie; `request` names them in an error. No bytes move nothing but take a burst's time,
-    /// so they are none.
-    pub fn runs(&self, dram: &Dram, request: u64, address: u64, bytes: u64) -> Result<Runs, DramError> {
+    /// The run that every channel gets of `bytes` at `address`; `None` where they do not all get the same.
+    #[inline]
+    pub fn even(&self, address: u64, bytes: u64) -> Option<Run> {
+        // The sizes of a map are powers of two only where its granules are; the whole of one channel may be anything.
+        let (round, bursts) = self.round?;
+        let (rounds, before) = match round.is_power_of_two() {
+            true => (bytes >> round.trailing_zeros(), address >> round.trailing_zeros()),
+            false => (bytes / round, address / round),
+        };
+        let inside = address.checked_add(bytes).is_some_and(|end| end <= self.capacity_bytes);
+        let whole = rounds > 0 && rounds * round == bytes && before * round == address;
+        (inside && whole).then(|| Run { first: before * bursts, bursts: rounds * bursts })
+    }
+
+    /// Where `bytes` at `address` lie, channel by channel; `request` names them in an error. No bytes move nothing but
+    /// take a burst's time, so they are none.
+    #[inline(never)]
+    pub fn each(&self, dram: &Dram, request: u64, address: u64, bytes: u64) -> Result<Vec<Option<Run>>, DramError> {
         if bytes == 0 {
             return Err(DramError::Empty { request, address });
         }
@@ -55,22 +62,6 @@ impl Spread {
             let (device, capacity_bytes) = (dram.config().name.clone(), self.capacity_bytes);
             return Err(DramError::Outside { device, request, address, end, capacity_bytes });
         }
-        // The sizes of a map are powers of two only where its granules are; the whole of one channel may be anything.
-        if let Some((round, bursts)) = self.round {
-            let (rounds, before) = match round.is_power_of_two() {
-                true => (bytes >> round.trailing_zeros(), address >> round.trailing_zeros()),
-                false => (bytes / round, address / round),
-            };
-            if rounds * round == bytes && before * round == address {
-                return Ok(Runs::Same(Run { first: before * bursts, bursts: rounds * bursts }));
-            }
-        }
-        self.each(dram, address, bytes)
-    }
-
-    /// The same, channel by channel.
-    #[inline(never)]
-    fn each(&self, dram: &Dram, address: u64, bytes: u64) -> Result<Runs, DramError> {
         let mut runs: Vec<Option<Run>> = vec![None; self.channels as usize];
         let (mut at, end) = (address - address % self.burst_bytes, address + bytes);
         while at < end {
@@ -83,6 +74,6 @@ impl Spread {
             }
             at = stop;
         }
-        Ok(Runs::Each(runs))
+        Ok(runs)
     }
 }

@@ -25,7 +25,7 @@ impl Channel {
             };
             let taken = recall.walk.as_ref().map_or(0, |walk| walk.course.taken);
             let most = taken + recall.most();
-            let lasts = front.line(most).is_some_and(|line| line.bursts >= most);
+            let lasts = front.line().is_some_and(|line| line.bursts >= most);
             if let Some(walk) = &recall.walk {
                 let last = walk.end_tick() - 1;
                 if last > tick || !lasts {

@@ -115,8 +115,13 @@ impl Flights {
 
     /// Reads before `end` stand as `left` says, by number; the others among them are done.
     pub fn settle(&mut self, end: u64, left: impl Iterator<Item = (u64, u64, u64)>) {
-        let settled = end.saturating_sub(self.first) as usize;
         let mut left = left.peekable();
+        // Most are done before the first that is not.
+        let done = left.peek().map_or(end, |(number, ..)| *number).min(end).saturating_sub(self.first);
+        let done = (done as usize).min(self.line.len());
+        self.line.drain(..done);
+        self.first += done as u64;
+        let settled = end.saturating_sub(self.first) as usize;
         for (number, flight) in (self.first..).zip(self.line.iter_mut().take(settled)) {
             flight.left = 0;
             if let Some((_, bursts, tick)) = left.next_if(|(next, ..)| *next == number) {
