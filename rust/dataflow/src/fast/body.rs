@@ -1,6 +1,6 @@
 //! A unit's nest cut into straight pieces: short bodies of phases that run over and over, and the loops around them.
 
-use super::pace::Rates;
+use super::rates::Rates;
 use crate::nest::Code;
 use crate::program::{Action, Bound};
 use crate::repetition::gcd;
@@ -35,7 +35,8 @@ pub(crate) struct Grains {
     pub consumed: u64,
     /// The producer's phases have one latency, and it is not a load unit.
     pub latency: Option<i64>,
-    /// Portions that the producer and the consumer move in their firings, if the stream is paced.
+    /// Portions that the producer and the consumer move in their firings, if these are short lists over and over: then
+    /// the stream finds its times in the logs of the two units.
     pub rates: Option<(Rates, Rates)>,
 }
 
@@ -72,13 +73,25 @@ impl Grains {
             Some(Rates::new(round(bound, unit)?.iter().map(|&at| portion(&program.actions[at]))))
         };
         let rates = || Some((portions(from, false)?, portions(to, true)?)).filter(|(from, to)| from.suit(to));
+        let rates = if same { rates() } else { None };
         let (produced, consumed) = (produced / share, consumed / share);
-        let mut grains = Grains { share, produced, consumed, latency: same.then_some(one), rates: None };
-        // One token a firing at both ends needs no table.
-        if same {
-            grains.rates = rates().filter(|(produced, consumed)| !produced.are_one() || !consumed.are_one());
-        }
-        grains
+        Grains { share, produced, consumed, latency: same.then_some(one), rates }
+    }
+
+    /// The rates at both ends, if which firings wait for which takes a table: not where each moves one token.
+    pub(crate) fn paced(&self) -> Option<&(Rates, Rates)> {
+        self.rates.as_ref().filter(|(produced, consumed)| !produced.are_one() || !consumed.are_one())
+    }
+
+    /// Firings of the producer that a stream of `slots` slots asks for, if it looks them up in the log of that unit.
+    pub(super) fn firings_made(&self, slots: u64) -> Option<u64> {
+        self.rates.as_ref().map(|(produced, consumed)| produced.most(slots / self.share + consumed.pauses()))
+    }
+
+    /// Firings of the consumer, the same. What the high-water mark asks for may be as old as a whole capacity before the
+    /// slots that the consumer frees at once.
+    pub(super) fn firings_freed(&self, slots: u64) -> Option<u64> {
+        self.rates.as_ref().map(|(produced, consumed)| consumed.most(2 * (slots / self.share) + produced.pauses()))
     }
 }
 
@@ -141,6 +154,9 @@ pub(crate) struct Body {
     pub latency: Each<i64>,
     pub consume: Vec<Use>,
     pub produce: Vec<Use>,
+    /// Their streams: all that a steady body asks for, in fewer lines of the cache.
+    pub inputs: Box<[u32]>,
+    pub outputs: Box<[u32]>,
     /// Waits for memory are possible: a transfer of its own, or tokens from a load unit.
     pub memory: bool,
     pub transfer: bool,
@@ -194,6 +210,28 @@ impl Use {
 }
 
 impl Body {
+    /// Cycles from the start of every firing to its end, if that is always the same, as for a `PLAIN` body.
+    #[inline(always)]
+    pub(super) fn same_ii<const PLAIN: bool>(&self) -> Option<i64> {
+        match &self.ii {
+            Each::Same(ii) => Some(*ii),
+            Each::Table(_) if PLAIN => Some(0),
+            Each::Table(_) => None,
+        }
+    }
+
+    /// Cycles that `firings` firings from number `next` on are busy, and those of the last.
+    #[inline(always)]
+    pub(super) fn busy<const PLAIN: bool>(&self, next: usize, firings: usize) -> (i64, i64) {
+        match (self.same_ii::<PLAIN>(), &self.ii) {
+            (None, Each::Table(iis)) => {
+                let iis = &iis[next..next + firings];
+                (iis.iter().sum(), iis[firings - 1])
+            }
+            (ii, _) => (ii.unwrap_or(0) * firings as i64, ii.unwrap_or(0)),
+        }
+    }
+
     fn new(bound: &Bound, grains: &[Grains], unit: usize, actions: Vec<usize>) -> Self {
         let program = bound.program;
         let all: Vec<&Action> = actions.iter().map(|&at| &program.actions[at]).collect();
@@ -210,7 +248,7 @@ impl Body {
                 (stream, all.iter().map(rate).collect::<Vec<u64>>())
             };
             let used = |(lane, rates): (usize, Vec<u64>)| {
-                let paced = grains[lane].rates.is_some();
+                let paced = grains[lane].paced().is_some();
                 if !paced && rates.iter().all(|&rate| rate == 0) {
                     return None;
                 }
@@ -233,9 +271,10 @@ impl Body {
         let memory = transfer || consume.iter().any(|end| end.from_memory);
         let ii = Each::new(all.iter().map(|action| action.ii as i64).collect());
         let latency = Each::new(all.iter().map(|action| action.latency as i64).collect());
+        let alone = consume.is_empty() && produce.is_empty();
         let all = |test: fn(&Use) -> bool| consume.iter().chain(&produce).all(test);
         let steady = match latency {
-            Each::Same(latency) if !memory && all(|end| end.plain || end.paced) => Some(latency),
+            Each::Same(latency) if !memory && !alone && all(|end| end.plain || end.paced) => Some(latency),
             _ => None,
         };
         Body {
@@ -246,6 +285,8 @@ impl Body {
             memory,
             again: produce.iter().any(|out| consume.iter().any(|input| input.lane == out.lane)),
             transfer,
+            inputs: consume.iter().map(|end| end.lane as u32).collect(),
+            outputs: produce.iter().map(|end| end.lane as u32).collect(),
             consume,
             produce,
             actions,

@@ -1,12 +1,10 @@
 //! A stream as tracks of timestamps: when its producer took slots, and when its consumer freed them.
 
 use super::body::{Each, Grains, Use};
-use super::pace::{Pace, Tables};
-use super::track::{Ahead, Span, Track};
+use super::log::Log;
+use super::pace::{Pace, Reach, Tables};
+use super::track::{Ahead, Track};
 use crate::stream::Stream;
-
-/// Before every time that matters, and far from the end of the range.
-const LONG_AGO: i64 = i64::MIN / 4;
 
 /// A stream in motion. It counts in portions of `share` tokens, the largest that both ends move whole; a paced one in
 /// firings of the unit at either end.
@@ -23,8 +21,9 @@ pub(super) struct Lane {
     /// When slots were taken.
     made: Track,
 
-    /// When slots are free again.
+    /// When slots are free again, less the release.
     freed: Track,
+    release: i64,
     /// From the end of a firing to free.
     credit: i64,
     capacity: u64,
@@ -44,6 +43,8 @@ pub(super) struct Lane {
     /// Tokens taken, and consumed, in periods that were skipped.
     skipped: u64,
 
+    /// Both tracks are those of the units' logs.
+    logged: bool,
     /// Initial tokens that are less than a portion.
     stuck: u64,
     /// When tokens are visible, where that is not a fixed time after `made`.
@@ -51,11 +52,11 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// A stream of `slots` slots between two units.
+    /// A stream of `slots` slots between two units, with their places in dataflow order and their logs.
     pub(super) fn new(
         stream: &Stream,
         slots: usize,
-        ends: (usize, usize),
+        (from, to): ((usize, &Log), (usize, &Log)),
         grains: &Grains,
         times: &mut Vec<i64>,
         tables: &Tables,
@@ -65,27 +66,20 @@ impl Lane {
         let capacity = (slots as u64 - stuck) / grains.share;
         let (latency, credit) = (stream.latency as i64, stream.credit as i64);
         let delay = grains.latency.map_or(0, |of_producer| of_producer + latency);
-        let pace = grains.rates.as_ref().map(|rates| Box::new(Pace::new(rates, capacity, initial, tables)));
-        let (made, seen, freed) = match &grains.rates {
-            Some((produced, consumed)) => {
-                // Initial tokens, and slots that were never used, belong to entries before entry 0.
-                let before = times.len();
-                let made = Track::new(times, produced.most(capacity + consumed.pauses()), 1);
-                // What `check` asks for may be as old as a whole capacity before the slots that the consumer frees at once.
-                let freed = Track::new(times, consumed.most(2 * capacity + produced.pauses()), 1);
-                times[before..].fill(LONG_AGO);
-                (made, None, freed)
+        let pace = grains.paced().map(|rates| Box::new(Pace::new(rates, capacity, initial, tables)));
+        let logged = grains.rates.is_some();
+        let (made, seen, (freed, release)) = if logged {
+            let (freed, ii) = to.1.freed();
+            (from.1.made(), None, (freed, ii + credit))
+        } else {
+            let made = Track::new(times, capacity, grains.produced);
+            // Initial tokens are visible at 0: their entries, which come before entry 0, say so.
+            for entry in 1..=initial.div_ceil(grains.produced) as i64 {
+                times[made.index(-entry)] = -delay;
             }
-            None => {
-                let made = Track::new(times, capacity, grains.produced);
-                // Initial tokens are visible at 0: their entries, which come before entry 0, say so.
-                for entry in 1..=initial.div_ceil(grains.produced) as i64 {
-                    times[made.index(-entry)] = -delay;
-                }
-                let seen = grains.latency.is_none().then(|| Track::new(times, capacity, grains.produced));
-                // Long enough for the slots that the consumer frees at once and for those before, which `check` asks for.
-                (made, seen, Track::new(times, 2 * capacity, grains.consumed))
-            }
+            let seen = grains.latency.is_none().then(|| Track::new(times, capacity, grains.produced));
+            // Long enough for the slots that the consumer frees at once and for those before, which `check` asks for.
+            (made, seen, (Track::new(times, 2 * capacity, grains.consumed), 0))
         };
         Lane {
             pace,
@@ -97,11 +91,13 @@ impl Lane {
             share: grains.share,
             skipped: 0,
             stuck,
-            from: ends.0,
-            to: ends.1,
+            from: from.0,
+            to: to.0,
             made,
             seen,
             freed,
+            release,
+            logged,
             delay,
             latency,
             credit,
@@ -148,71 +144,81 @@ impl Lane {
         }
     }
 
-    /// When the next `count` tokens of a plain end are visible.
+    /// How many of the next `most` firings of a unit find their tokens at an end that is plain or paced, or their slots.
     #[inline(always)]
-    pub(super) fn plain_tokens<'a>(&self, times: &'a [i64], count: usize) -> Span<'a> {
-        self.made.span(times, self.consumed as i64 - self.initial, count, self.delay)
+    pub(super) fn steady_firings<const PLAIN: bool>(&self, tokens: bool, most: u64) -> u64 {
+        match (&self.pace, tokens) {
+            (Some(pace), true) if !PLAIN => pace.tokens.possible(self.made.entries, most),
+            (Some(pace), false) if !PLAIN => pace.slots.possible(self.freed.entries, most),
+            (_, true) => self.tokens().min(most),
+            (_, false) => self.space().min(most),
+        }
     }
 
-    /// Whether the next slots of a plain end are free by `starts`, seen at a glance: times only rise, so that of the last
-    /// slot of either half tells.
+    /// Firings that are busy until `ends` plus `add` consume their tokens at a plain or paced end.
     #[inline(always)]
-    pub(super) fn are_past(&self, times: &[i64], starts: &[i64]) -> bool {
-        let half = starts.len() / 2;
-        let first = self.taken as i64 - self.capacity as i64;
-        let slot = |ahead: usize| times[self.freed.index(first + ahead as i64)];
-        slot(half.max(1) - 1) <= starts[0] && slot(starts.len() - 1) <= starts[half]
-    }
-
-    /// When the next `count` slots of a plain end are free.
-    #[inline(always)]
-    pub(super) fn plain_slots<'a>(&self, times: &'a [i64], count: usize) -> Span<'a> {
-        self.freed.span(times, self.taken as i64 - self.capacity as i64, count, 0)
-    }
-
-    /// Firings that start at `starts` and are busy for `ii` consume a token each.
-    #[inline(always)]
-    pub(super) fn plain_consume(&mut self, times: &mut [i64], starts: &[i64], ii: i64) {
-        self.freed.extend(times, starts, ii + self.credit);
-        self.consumed += starts.len() as u64;
+    pub(super) fn consume_steady<const PLAIN: bool>(&mut self, times: &mut [i64], ends: &[i64], add: i64) {
+        if !PLAIN && let Some(pace) = &mut self.pace {
+            self.freed.entries += ends.len() as i64;
+            pace.tokens.advance(ends.len());
+            if self.high < self.capacity {
+                self.high = pace.check(times, &self.made, &self.freed, self.release);
+            }
+            return;
+        }
+        if self.logged {
+            self.freed.entries += ends.len() as i64;
+        } else {
+            self.freed.extend(times, ends, add + self.credit);
+        }
+        self.consumed += ends.len() as u64;
         if self.high < self.capacity {
             self.check(times);
         }
     }
 
-    /// Firings that start at `starts` produce a token each.
+    /// Firings that start at `starts` take their slots at a plain or paced end.
     #[inline(always)]
-    pub(super) fn plain_produce(&mut self, times: &mut [i64], starts: &[i64]) {
-        self.made.extend(times, starts, 0);
+    pub(super) fn produce_steady<const PLAIN: bool>(&mut self, times: &mut [i64], starts: &[i64]) {
+        if !PLAIN && let Some(pace) = &mut self.pace {
+            self.made.entries += starts.len() as i64;
+            return pace.slots.advance(starts.len());
+        }
+        if self.logged {
+            self.made.entries += starts.len() as i64;
+        } else {
+            self.made.extend(times, starts, 0);
+        }
         self.taken += starts.len() as u64;
         self.visible += starts.len() as u64;
     }
 
-    /// When the next tokens are visible.
     #[inline(always)]
-    pub(super) fn tokens_ahead(&self) -> Ahead<'_> {
-        let (track, add) = self.seen.as_ref().map_or((&self.made, self.delay), |seen| (seen, 0));
-        Ahead::new(track, self.consumed as i64 - self.initial, add, self.pace.as_ref().map(|pace| &pace.tokens))
+    fn reach<const PLAIN: bool>(&self, of: fn(&Pace) -> &Reach) -> Option<&Reach> {
+        if PLAIN { None } else { self.pace.as_deref().map(of) }
+    }
+
+    /// When the next tokens are visible; at a `PLAIN` end, there is one for each firing.
+    #[inline(always)]
+    pub(super) fn tokens_ahead<const PLAIN: bool>(&self) -> Ahead<'_> {
+        let seen = if PLAIN { None } else { self.seen.as_ref() };
+        let (track, add) = seen.map_or((&self.made, self.delay), |seen| (seen, 0));
+        Ahead::new(track, self.consumed as i64 - self.initial, add, self.reach::<PLAIN>(|pace| &pace.tokens))
     }
 
     /// When the next slots are free. Slots that were never used are free from 0 on: their entries, which come before entry
     /// 0, have not been written yet.
     #[inline(always)]
-    pub(super) fn slots_ahead(&self) -> Ahead<'_> {
+    pub(super) fn slots_ahead<const PLAIN: bool>(&self) -> Ahead<'_> {
         let first = self.taken as i64 - self.capacity as i64;
-        Ahead::new(&self.freed, first, 0, self.pace.as_ref().map(|pace| &pace.slots))
+        Ahead::new(&self.freed, first, self.release, self.reach::<PLAIN>(|pace| &pace.slots))
     }
 
     /// Firings that are busy until `ends` plus `add` consume their tokens.
     #[inline(always)]
     pub(super) fn consume(&mut self, times: &mut [i64], end: &Use, next: usize, ends: &[i64], add: i64) {
-        if let Some(pace) = &mut self.pace {
-            self.freed.extend(times, ends, add + self.credit);
-            pace.tokens.advance(ends.len());
-            if self.high < self.capacity {
-                self.high = pace.check(times, &self.made, &self.freed);
-            }
-            return;
+        if self.logged {
+            return self.consume_steady::<false>(times, ends, add);
         }
         self.freed.append(times, end, next, ends, add + self.credit);
         self.consumed += end.tokens(next, ends.len());
@@ -231,10 +237,8 @@ impl Lane {
         starts: &[i64],
         leave: Option<&Each<i64>>,
     ) {
-        if let Some(pace) = &mut self.pace {
-            self.made.extend(times, starts, 0);
-            pace.slots.advance(starts.len());
-            return;
+        if self.logged {
+            return self.produce_steady::<false>(times, starts);
         }
         self.made.append(times, end, next, starts, 0);
         let tokens = end.tokens(next, starts.len());
@@ -300,13 +304,13 @@ impl Lane {
         }
         // Times on both tracks only rise: often the last slot was free when the first of these tokens came.
         let before = self.initial + last * grain - 1 - high;
-        if times[self.freed.index(self.freed.entry(before))] <= times[self.made.index(self.checked)] {
+        if times[self.freed.index(self.freed.entry(before))] + self.release <= times[self.made.index(self.checked)] {
             self.checked = last;
         } else if grain > 1 || self.freed.grain > 1 {
             self.check_each(times, false);
         } else {
             let made = self.made.span(times, self.checked, count as usize, 0);
-            let freed = self.freed.span(times, before + 1 - count, count as usize, 0);
+            let freed = self.freed.span(times, before + 1 - count, count as usize, self.release);
             if freed.any_later(&made) {
                 self.check_each(times, false);
             } else {
@@ -330,7 +334,7 @@ impl Lane {
                     if !end {
                         return;
                     }
-                } else if times[self.freed.index(self.freed.entry(before))] <= made {
+                } else if times[self.freed.index(self.freed.entry(before))] + self.release <= made {
                     break;
                 }
                 self.high += 1;
@@ -364,15 +368,18 @@ impl Lane {
         };
         let slot = move |ahead: usize| {
             let entry = self.pace.as_ref().map_or(free + ahead as i64, |pace| pace.slots.writer(ahead));
-            times[freed.index(entry)]
+            times[freed.index(entry)] + self.release
         };
         ((0..tokens.max(0) as usize).map(token), (0..slots.max(0) as usize).map(slot))
     }
 
-    /// Everything on the stream is `cycles` later, and `tokens` more have passed.
+    /// Everything on the stream is `cycles` later, but what its units have in their logs, and `tokens` more have passed.
     pub(super) fn shift(&mut self, times: &mut [i64], cycles: i64, tokens: u64) {
-        for track in [Some(self.made), self.seen, Some(self.freed)].into_iter().flatten() {
-            times[track.base..=track.base + track.mask].iter_mut().for_each(|time| *time += cycles);
+        if !self.logged {
+            [Some(self.made), self.seen, Some(self.freed)]
+                .into_iter()
+                .flatten()
+                .for_each(|track| track.shift(times, cycles));
         }
         self.last_seen += cycles;
         self.skipped += tokens;
@@ -396,7 +403,7 @@ impl Lane {
     pub(super) fn high_water(mut self, times: &[i64]) -> u64 {
         if self.high < self.capacity {
             match &mut self.pace {
-                Some(pace) => self.high = pace.high_water(times, &self.made, &self.freed),
+                Some(pace) => self.high = pace.high_water(times, &self.made, &self.freed, self.release),
                 None => self.check_each(times, true),
             }
         }

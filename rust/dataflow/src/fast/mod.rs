@@ -1,20 +1,26 @@
 //! `fast`: the same firing rule, many firings of a unit at a time.
 //!
 //! Firing times are a recurrence in maximum and plus: a firing starts at the latest of the end of the one before, the
-//! tokens it takes and the slots it fills. All these are in the tracks of the unit's streams, so a unit that is visited
+//! tokens it takes and the slots it fills. All these are in the logs of the units around it, so a unit that is visited
 //! fires as often as tokens and slots allow, in passes over slices: raise the starts to the tokens' times, raise them
-//! to the slots' times, chain them, write them to the tracks. Units are visited in dataflow order, around and around;
+//! to the slots' times, chain them, write them to its log. Units are visited in dataflow order, around and around;
 //! there is no queue of events. `step` says what must come out.
 
 mod body;
 mod firing;
 mod lane;
+mod latest;
+mod log;
 mod order;
 mod outlook;
 mod pace;
 mod passes;
 mod period;
+mod rates;
 mod ready;
+mod rounds;
+mod scratch;
+mod steady;
 mod track;
 mod values;
 
@@ -30,14 +36,16 @@ use crate::program::{Bound, MOST_LOOSE, Program};
 use crate::step::chosen;
 use crate::unit::Choice;
 use body::{Body, CHUNK, Grains, Piece, Place, pieces};
-use firing::{ANY, Scratch};
 use lane::Lane;
+use log::Log;
 use order::{dataflow_order, reaches};
 use outlook::Outlook;
 use pace::Tables;
 use period::Periods;
 use ready::Ready;
+use scratch::Scratch;
 use std::time::{Duration, Instant};
+use steady::ANY;
 use values::Buffer;
 
 /// Firings before the first poll of the watch, and the time between two polls that the engine aims at.
@@ -63,6 +71,7 @@ struct Actor {
     unit: usize,
     choice: Option<Choice>,
     place: Place,
+    log: Log,
     /// Start of the last firing + its ii.
     ready: i64,
     firings: u64,
@@ -116,10 +125,12 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
         let grains: Vec<_> = (0..program.streams.len()).map(|stream| Grains::new(bound, stream)).collect();
         let mut bodies = Vec::with_capacity(order.len());
         let pieces: Vec<_> = order.iter().map(|&unit| pieces(bound, &grains, unit, &mut bodies)).collect();
-        let actor = |(&unit, pieces): (&usize, &Vec<Piece>)| Actor {
+        let (mut times, tables) = (Vec::new(), Tables::default());
+        let mut actor = |(&unit, pieces): (&usize, &Vec<Piece>)| Actor {
             unit,
             choice: program.units[unit].choice,
             place: Place::new(pieces),
+            log: Log::new(bound, &grains, unit, &mut times),
             ready: 0,
             firings: 0,
             gate: u64::MAX,
@@ -129,9 +140,10 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             first: 0,
             end: 0,
         };
-        let (mut times, tables) = (Vec::new(), Tables::default());
+        let actors: Vec<Actor> = order.iter().zip(&pieces).map(&mut actor).collect();
         let lane = |(at, stream): (usize, &crate::stream::Stream)| {
-            let ends = (rank[stream.from.0], rank[stream.to.0]);
+            let end = |unit: usize| (rank[unit], &actors[rank[unit]].log);
+            let ends = (end(stream.from.0), end(stream.to.0));
             Lane::new(stream, bound.slots[at], ends, &grains[at], &mut times, &tables)
         };
         let lanes: Vec<Lane> = program.streams.iter().enumerate().map(lane).collect();
@@ -140,7 +152,7 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
         let buffer = |stream: &crate::stream::Stream| Buffer::new(stream.initial, stream.lanes);
         let doors = Doors::new(bound, &order, memory);
         Engine {
-            actors: order.iter().zip(&pieces).map(actor).collect(),
+            actors,
             outlooks: vec![Outlook::default(); doors.stores.len()],
             doors,
             buffers: if VALUES { program.streams.iter().map(buffer).collect() } else { Vec::new() },
@@ -237,7 +249,9 @@ impl<'a, const VALUES: bool, P: Probe> Engine<'a, VALUES, P> {
             let again = body.again;
             if Self::TIMING_ALONE && body.steady.is_some() {
                 // The loops over few streams are worth unrolling.
-                let fired = match (body.consume.len(), body.produce.len()) {
+                let fired = match (body.inputs.len(), body.outputs.len()) {
+                    (1, _) if !body.plain => self.fire_steady::<1, ANY, false>(actor, number, most),
+                    (2, _) if !body.plain => self.fire_steady::<2, ANY, false>(actor, number, most),
                     _ if !body.plain => self.fire_steady::<ANY, ANY, false>(actor, number, most),
                     (0, 1) => self.fire_steady::<0, 1, true>(actor, number, most),
                     (1, 0) => self.fire_steady::<1, 0, true>(actor, number, most),

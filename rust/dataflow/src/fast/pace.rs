@@ -5,98 +5,23 @@
 //! those that its firings wait for.
 
 use super::body::CHUNK;
+use super::rates::{Rates, rounds, shared};
 use super::track::Track;
-use crate::repetition::gcd;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Firings in a table at most, and in a round of the other unit; streams of stranger rates keep their times per token.
-const MOST_FIRINGS: u64 = 1 << 12;
-const LONGEST_ROUND: u64 = 1 << 24;
-
 /// Firings that one look at a time may settle.
 const FEW: usize = 8;
 
-/// Tokens that the firings of a unit move on one stream, over and over.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Rates {
-    /// Tokens before each firing of a round, and of the round.
-    before: Vec<u64>,
-}
-
-impl Rates {
-    pub(super) fn new(rates: impl Iterator<Item = u64>) -> Self {
-        let sums = rates.scan(0, |sum, rate| {
-            *sum += rate;
-            Some(*sum)
-        });
-        Rates { before: [0].into_iter().chain(sums).collect() }
-    }
-
-    /// Whether `self` and the rates at the other end are steady enough for tables.
-    pub(super) fn suit(&self, other: &Rates) -> bool {
-        let short = |(writer, reader): (&Rates, &Rates)| {
-            let (round, firings) = rounds(writer, reader);
-            round <= LONGEST_ROUND && firings <= MOST_FIRINGS
-        };
-        self.round() > 0 && other.round() > 0 && [(self, other), (other, self)].into_iter().all(short)
-    }
-
-    /// One token in each firing.
-    pub(super) fn are_one(&self) -> bool {
-        self.before == [0, 1]
-    }
-
-    fn length(&self) -> u64 {
-        self.before.len() as u64 - 1
-    }
-
-    fn round(&self) -> u64 {
-        self.before[self.before.len() - 1]
-    }
-
-    /// Tokens of the first `firings` firings.
-    pub(super) fn tokens(&self, firings: u64) -> u64 {
-        firings / self.length() * self.round() + self.before[(firings % self.length()) as usize]
-    }
-
-    /// The most firings whose tokens are no more than `tokens`; the next one moves token number `tokens`.
-    fn firings(&self, tokens: u64) -> u64 {
-        let rest = tokens % self.round();
-        tokens / self.round() * self.length() + self.before.partition_point(|&before| before <= rest) as u64 - 1
-    }
-
-    /// The most firings from one that moves some token up to those that move the `tokens` tokens from there on.
-    pub(super) fn most(&self, tokens: u64) -> u64 {
-        // As many as can be: where the last of these tokens is just the last of a firing.
-        let (round, rest) = (self.round(), tokens % self.round());
-        let firings = |&end: &u64| {
-            let first = (end + round - rest) % round;
-            self.firings(first + tokens) - self.firings(first)
-        };
-        self.before.iter().map(firings).max().unwrap_or(0)
-    }
-
-    /// A token more where firings may move none: such a firing is said to wait for what the one before it waited for.
-    pub(super) fn pauses(&self) -> u64 {
-        u64::from(self.before.windows(2).any(|pair| pair[0] == pair[1]))
-    }
-}
-
-/// Firings of a writer and of a reader after which both stand as before.
-fn rounds(writer: &Rates, reader: &Rates) -> (u64, u64) {
-    let shared = gcd(writer.round().into(), reader.round().into()) as u64;
-    (writer.length().saturating_mul(reader.round() / shared), reader.length().saturating_mul(writer.round() / shared))
-}
-
 /// Which firing of a writer each firing of a reader waits for.
-#[derive(Debug)]
+// Readers go straight to the numbers: each hop is a line of the cache.
+#[derive(Clone, Debug)]
 struct Table {
     /// For the firings of a round of the reader, and a chunk more.
-    by: Vec<u32>,
+    by: Rc<[u32]>,
     /// How many of these firings can go when the writer has fired 0, 1, 2 times and so on, for the first that matter.
-    possible: Vec<u32>,
+    possible: Rc<[u32]>,
     /// Firings in a round of both.
     writer: i64,
     reader: usize,
@@ -109,7 +34,7 @@ impl Table {
         let (of_writer, of_reader) = rounds(writer, reader);
         let first = reader.firings(slack);
         let by = |firing| writer.firings(reader.tokens(first + firing + 1) - slack - 1) as u32;
-        let by: Vec<u32> = (0..of_reader + CHUNK as u64).map(by).collect();
+        let by: Rc<[u32]> = (0..of_reader + CHUNK as u64).map(by).collect();
         // A writer that fires far more often than its reader is looked up by halving.
         let fired = 0..2 * by.len() as u32;
         let possible = fired.map(|fired| by.partition_point(|&by| by < fired) as u32).collect();
@@ -117,26 +42,32 @@ impl Table {
     }
 }
 
-/// Tables by writer, reader and slack.
-type Made = HashMap<(Rates, Rates, u64), Rc<Table>>;
+/// Tables by writer, reader and slack, and what `even` says of their rates.
+type Made = HashMap<(Rates, Rates, u64), (Table, u64)>;
 
 /// Tables that have been made; many streams have the same.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tables(Rc<RefCell<Made>>);
 
 impl Tables {
-    fn get(&self, writer: &Rates, reader: &Rates, slack: u64) -> Rc<Table> {
-        // Whole rounds of the reader change nothing but the number of its first firings.
-        let slack = slack % reader.round();
+    fn get(&self, writer: &Rates, reader: &Rates, slack: u64) -> (Table, u64) {
         let key = (writer.clone(), reader.clone(), slack);
-        self.0.borrow_mut().entry(key).or_insert_with(|| Table::new(writer, reader, slack).into()).clone()
+        let made = || (Table::new(writer, reader, slack), even(writer, reader));
+        self.0.borrow_mut().entry(key).or_insert_with(made).clone()
     }
 }
 
+/// The rounds of a reader that come to whole rounds of a writer with the fewest tokens of slack for which any do.
+fn even(writer: &Rates, reader: &Rates) -> u64 {
+    let (shared, of_writer) = (shared(writer, reader), writer.round());
+    (0..of_writer / shared).find(|rounds| (shared + rounds * reader.round()).is_multiple_of(of_writer)).unwrap_or(0)
+}
+
 /// The firings of a writer that the next firings of a reader wait for. Firings before the writer's first have long ended.
+// One line of the cache.
 #[derive(Clone, Debug)]
 pub(super) struct Reach {
-    table: Rc<Table>,
+    table: Table,
     /// The reader's next firing in its round.
     at: usize,
     /// The writer's firing that the round begins with.
@@ -146,10 +77,17 @@ pub(super) struct Reach {
 impl Reach {
     /// From firing `next` of the reader on.
     fn new(writer: &Rates, reader: &Rates, slack: u64, next: u64, tables: &Tables) -> Self {
-        let table = tables.get(writer, reader, slack);
-        let since = next as i64 - reader.firings(slack) as i64;
+        // A round of the reader is as good as so many tokens less slack, and one of the writer as so many more; so few
+        // tables do for all slacks, and stay in the cache.
+        let (shared, of_writer) = (shared(writer, reader), writer.round());
+        let (least, portions) = (slack % shared, of_writer / shared);
+        let (table, even) = tables.get(writer, reader, least);
+        let more = slack / shared % portions * even % portions;
+        let less = (slack - least + more * reader.round()) / of_writer;
+        let since = (next + more * reader.length()) as i64 - reader.firings(least) as i64;
         let (round, at) = (since.div_euclid(table.reader as i64), since.rem_euclid(table.reader as i64));
-        Reach { at: at as usize, base: round * table.writer, table }
+        let base = round * table.writer - (less * writer.length()) as i64;
+        Reach { at: at as usize, base, table }
     }
 
     /// How many of the next `most` firings, a chunk at most, can go when the writer has fired so often.
@@ -165,7 +103,7 @@ impl Reach {
 
     /// All firings that can go when the writer has fired so often.
     pub(super) fn all(&self, fired: i64) -> u64 {
-        let (there, table) = (fired - self.base, &*self.table);
+        let (there, table) = (fired - self.base, &self.table);
         let (rounds, rest) = (there.div_euclid(table.writer), there.rem_euclid(table.writer));
         let more = table.by[..table.reader].partition_point(|&by| i64::from(by) < rest);
         (rounds * table.reader as i64 + more as i64 - self.at as i64) as u64
@@ -174,7 +112,7 @@ impl Reach {
     /// What firing `ahead` from now waits for.
     #[inline(always)]
     pub(super) fn writer(&self, ahead: usize) -> i64 {
-        let (at, table) = (self.at + ahead, &*self.table);
+        let (at, table) = (self.at + ahead, &self.table);
         match table.by.get(at) {
             Some(&by) => self.base + i64::from(by),
             None => self.base + (at / table.reader) as i64 * table.writer + i64::from(table.by[at % table.reader]),
@@ -185,6 +123,12 @@ impl Reach {
     #[inline(always)]
     pub(super) fn last(&self, count: usize) -> i64 {
         self.writer(count - 1)
+    }
+
+    /// What each of the next `count` firings waits for, less the first of these numbers.
+    #[inline(always)]
+    pub(super) fn writers(&self, count: usize) -> (i64, &[u32]) {
+        (self.base, &self.table.by[self.at..self.at + count])
     }
 
     /// Sets `out` to what the next firings wait for, plus `add`.
@@ -204,16 +148,6 @@ impl Reach {
         move |by| ring[base.wrapping_add(by as usize) & (ring.len() - 1)] + add
     }
 
-    /// Whether what the next firings wait for, plus `add`, may be later than `than`. Times only rise: where the last of a
-    /// few is past when their first firing could start, none of them matters.
-    #[inline(always)]
-    pub(super) fn matters(&self, times: &[i64], track: &Track, add: i64, than: &[i64]) -> bool {
-        let ring = track.ring(times);
-        let by = &self.table.by[self.at..self.at + than.len()];
-        let last = |by: &[u32]| ring[(self.base + i64::from(by[by.len() - 1])) as usize & (ring.len() - 1)] + add;
-        than.chunks(FEW).zip(by.chunks(FEW)).any(|(than, by)| last(by) > than[0])
-    }
-
     /// Sets `out` to the later of `than` and what the next firings wait for, plus `add`.
     #[inline(always)]
     pub(super) fn later(&self, times: &[i64], track: &Track, add: i64, than: &[i64], out: &mut [i64]) {
@@ -229,16 +163,16 @@ impl Reach {
         few.1.iter_mut().zip(than.1).zip(by.1).for_each(|((out, &than), &by)| *out = than.max(time(by)));
     }
 
-    /// Whether none of the next `count` firings starts, at the times of `starts` from `first` on, before what it waits for
-    /// has ended.
+    /// Whether none of the next `count` firings starts, at the times of `starts` from `first` on, before what it waits for,
+    /// plus `add`.
     #[inline(always)]
-    fn precedes(&self, times: &[i64], ends: &Track, starts: &Track, first: i64, count: usize) -> bool {
+    fn precedes(&self, times: &[i64], ends: &Track, add: i64, starts: &Track, first: i64, count: usize) -> bool {
         let (ends, (one, two)) = (ends.ring(times), starts.span(times, first, count, 0).parts());
         let (by_one, by_two) = self.table.by[self.at..self.at + count].split_at(one.len());
         let mut signs = 0;
         for (starts, by) in [(one, by_one), (two, by_two)] {
             for (start, &by) in starts.iter().zip(by) {
-                signs |= start - ends[(self.base + i64::from(by)) as usize & (ends.len() - 1)];
+                signs |= start - add - ends[(self.base + i64::from(by)) as usize & (ends.len() - 1)];
             }
         }
         signs >= 0
@@ -256,7 +190,7 @@ impl Reach {
 }
 
 /// The pace of a stream.
-// Laid out by cache lines: what moves with every visit comes first.
+// Laid out by cache lines.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub(super) struct Pace {
@@ -303,7 +237,7 @@ impl Pace {
 
     /// The most slots taken after a firing of the producer, of those firings that nothing still unknown can change.
     #[inline(always)]
-    pub(super) fn check(&mut self, times: &[i64], starts: &Track, ends: &Track) -> u64 {
+    pub(super) fn check(&mut self, times: &[i64], starts: &Track, ends: &Track, add: i64) -> u64 {
         loop {
             let count = (starts.entries - self.mark.next).clamp(0, CHUNK as i64) as u64;
             let reach = &self.mark.reach;
@@ -313,8 +247,8 @@ impl Pace {
             }
             // Times only rise: often the last slot was free when the first of these firings started.
             let first = times[starts.index(self.mark.next)];
-            if times[ends.index(reach.last(count))] <= first
-                || reach.precedes(times, ends, starts, self.mark.next, count)
+            if times[ends.index(reach.last(count))] + add <= first
+                || reach.precedes(times, ends, add, starts, self.mark.next, count)
             {
                 self.mark.next += count as i64;
                 self.mark.reach.advance(count);
@@ -322,28 +256,28 @@ impl Pace {
                     return self.mark.high;
                 }
             } else {
-                self.raise(times, starts, ends, count as i64);
+                self.raise(times, starts, ends, add, count as i64);
             }
         }
     }
 
     /// The same when the run has ended and everything is known.
-    pub(super) fn high_water(&mut self, times: &[i64], starts: &Track, ends: &Track) -> u64 {
+    pub(super) fn high_water(&mut self, times: &[i64], starts: &Track, ends: &Track, add: i64) -> u64 {
         let left = starts.entries - self.mark.next;
         if left > 0 {
-            self.raise(times, starts, ends, left);
+            self.raise(times, starts, ends, add, left);
         }
         self.mark.high
     }
 
     /// Goes through `count` firings of the producer one by one, where some of them raise the mark.
     #[inline(never)]
-    fn raise(&mut self, times: &[i64], starts: &Track, ends: &Track, count: i64) {
+    fn raise(&mut self, times: &[i64], starts: &Track, ends: &Track, add: i64, count: i64) {
         let (produced, consumed) = &*self.rates;
         let (mut high, first, ended) = (self.mark.high, self.mark.next, ends.entries as u64);
         for firing in first..first + count {
             let start = times[starts.index(firing)];
-            let end = |firing: u64| times[ends.index(firing as i64)];
+            let end = |firing: u64| times[ends.index(firing as i64)] + add;
             let taken = self.initial + produced.tokens(firing as u64 + 1);
             // From the firing that the mark asks for, up or down to the last that has ended.
             let mut over = consumed.firings((taken - high.min(taken)).min(consumed.tokens(ended))).min(ended);
@@ -380,18 +314,6 @@ mod tests {
             next
         };
         (0..firings).map(one).collect()
-    }
-
-    #[test]
-    fn most_firings_are_found_at_the_ends_of_firings() {
-        for list in [&[1][..], &[3], &[2, 0, 5], &[0, 7], &[4, 4, 1]] {
-            let rates = Rates::new(list.iter().copied());
-            for tokens in 0..40 {
-                let anywhere = (0..rates.round()).map(|first| rates.firings(first + tokens) - rates.firings(first));
-                assert_eq!(Some(rates.most(tokens)), anywhere.max(), "{list:?} {tokens}");
-            }
-        }
-        assert_eq!([&[1][..], &[2, 0, 5]].map(|list| Rates::new(list.iter().copied()).pauses()), [0, 1]);
     }
 
     #[test]

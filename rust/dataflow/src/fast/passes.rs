@@ -100,10 +100,10 @@ fn signs(more: &[i64], less: &[i64], by: i64) -> i64 {
     }
 }
 
-/// Whether any of these times is later than its neighbour in `than`.
+/// Whether any of these times plus `add` is later than its neighbour in `than`.
 #[inline(always)]
-pub(super) fn any_later(these: &[i64], than: &[i64]) -> bool {
-    signs(than, these, 0) < 0
+pub(super) fn any_later(these: &[i64], than: &[i64], add: i64) -> bool {
+    signs(than, these, add) < 0
 }
 
 /// Raises each start, from the second place of `starts` on, to the end of the firing before, `ii` after its start; returns
@@ -206,7 +206,7 @@ mod tests {
             for at in 0..count {
                 assert_eq!((out[at], both[at]), (from[at] + 3, than[at].max(from[at] + 3)));
             }
-            assert_eq!(any_later(&from, &than), from.iter().zip(&than).any(|(these, than)| these > than));
+            assert_eq!(any_later(&from, &than, 2), from.iter().zip(&than).any(|(these, than)| these + 2 > *than));
             for ii in 1..4 {
                 let mut starts: Vec<i64> = [0].into_iter().chain(from.iter().copied()).collect();
                 let mut ready = 2;

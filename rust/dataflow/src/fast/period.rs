@@ -7,7 +7,8 @@
 //! stream, the times of its tokens and of its free slots. A time before the unit that it matters to is ready counts as
 //! then.
 
-use super::body::{Body, CHUNK, Piece, Place};
+use super::body::{CHUNK, Piece, Place};
+use super::rounds::{end_of, firings, main_piece, tokens};
 use super::{Actor, Engine};
 use crate::observer::Probe;
 use crate::repetition::repetitions;
@@ -60,74 +61,6 @@ pub(super) struct Periods {
     cut: bool,
     /// Firings of all units at the last checkpoint.
     last: u64,
-}
-
-/// Firings in one pass through a list of pieces.
-fn firings(pieces: &[Piece]) -> u64 {
-    let (mut total, mut outer) = (0u64, vec![1u64]);
-    for piece in pieces {
-        let times = outer[outer.len() - 1];
-        match *piece {
-            Piece::Run { firings, .. } => total = total.saturating_add(firings.saturating_mul(times)),
-            Piece::Begin { times: inner } => outer.push(times.saturating_mul(inner)),
-            Piece::End { .. } => _ = outer.pop(),
-        }
-    }
-    total
-}
-
-/// The end of the loop that begins at `begin`.
-fn end_of(pieces: &[Piece], begin: usize) -> usize {
-    let closes = |(_, piece): &(usize, &Piece)| matches!(piece, Piece::End { begin: of } if *of == begin);
-    pieces.iter().enumerate().skip(begin).find(closes).map_or(pieces.len(), |(at, _)| at)
-}
-
-/// The outermost piece of a unit that has the most firings, and how often it goes around.
-fn main_piece(pieces: &[Piece], bodies: &[Body]) -> Option<(usize, u64)> {
-    let (mut at, mut best) = (0, None);
-    while at < pieces.len() {
-        let (count, rounds, next) = match pieces[at] {
-            Piece::Run { body, firings } => (firings, firings / bodies[body].actions.len() as u64, at + 1),
-            Piece::Begin { times } => {
-                let end = end_of(pieces, at);
-                (firings(&pieces[at..end + 1]), times, end + 1)
-            }
-            Piece::End { .. } => (0, 0, at + 1),
-        };
-        if best.is_none_or(|(_, _, most)| count > most) {
-            best = Some((at, rounds, count));
-        }
-        at = next;
-    }
-    best.map(|(at, rounds, _)| (at, rounds))
-}
-
-/// Tokens that one round of a piece moves on a stream.
-fn tokens(pieces: &[Piece], at: usize, bodies: &[Body], lane: usize, input: bool) -> u64 {
-    let of_body = |body: usize| {
-        let uses = if input { &bodies[body].consume } else { &bodies[body].produce };
-        let round = |end: &super::body::Use| end.tokens(0, bodies[body].actions.len());
-        uses.iter().filter(|end| end.lane == lane).map(round).sum::<u64>()
-    };
-    match pieces[at] {
-        Piece::Run { body, .. } => of_body(body),
-        Piece::Begin { .. } => {
-            let (mut total, mut outer) = (0u64, vec![1u64]);
-            for piece in &pieces[at + 1..end_of(pieces, at)] {
-                let times = outer[outer.len() - 1];
-                match *piece {
-                    Piece::Run { body, firings } => {
-                        let rounds = firings / bodies[body].actions.len() as u64;
-                        total = total.saturating_add(of_body(body).saturating_mul(rounds).saturating_mul(times));
-                    }
-                    Piece::Begin { times: inner } => outer.push(times.saturating_mul(inner)),
-                    Piece::End { .. } => _ = outer.pop(),
-                }
-            }
-            total
-        }
-        Piece::End { .. } => 0,
-    }
 }
 
 impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
@@ -389,6 +322,7 @@ impl<const VALUES: bool, P: Probe> Engine<'_, VALUES, P> {
             if let Some((level, _, lost)) = actor.place.since(&seen.place) {
                 actor.place.lose(level, lost * most);
             }
+            actor.log.shift(&mut self.times, later);
             actor.firings += firings * most;
             self.firings += firings * most;
             actor.ready += later;

@@ -112,6 +112,11 @@ impl Track {
         self.entries += at.len() as i64;
     }
 
+    /// Everything is `cycles` later.
+    pub(super) fn shift(&self, times: &mut [i64], cycles: i64) {
+        times[self.base..=self.base + self.mask].iter_mut().for_each(|time| *time += cycles);
+    }
+
     #[inline(always)]
     pub(super) fn repeat(&mut self, times: &mut [i64], tokens: u64, time: i64) {
         let count = if self.grain == 1 { tokens } else { tokens / self.grain };
@@ -167,6 +172,7 @@ impl<'a> Span<'a> {
     /// Whether any of these times is later than that of `than` in the same place.
     #[inline(always)]
     pub(super) fn any_later(&self, than: &Span) -> bool {
+        let any_later = |these, those| any_later(these, those, self.add - than.add);
         if self.two.is_empty() && than.two.is_empty() {
             return any_later(self.one, than.one);
         }
@@ -217,21 +223,64 @@ impl<'a> Ahead<'a> {
         self.track.span(times, self.first, out.len(), self.add).put(out);
     }
 
-    /// Whether the times may be later than `than`.
+    /// The time that firing `ahead` from now needs, at a plain or paced end.
     #[inline(always)]
-    pub(super) fn matters(&self, times: &[i64], than: &[i64]) -> bool {
-        self.reach.is_none_or(|reach| reach.matters(times, self.track, self.add, than))
+    fn time(&self, times: &[i64], ahead: usize) -> i64 {
+        let entry = self.reach.map_or(self.first + ahead as i64, |reach| reach.writer(ahead));
+        times[self.track.index(entry)] + self.add
+    }
+
+    /// Whether none of the times of a plain or paced end is later than those of `than`, seen at a glance: both only rise, so
+    /// that in either half the last of these and the first of those tell.
+    #[inline(always)]
+    pub(super) fn are_past(&self, times: &[i64], than: &[i64]) -> bool {
+        let half = than.len() / 2;
+        self.time(times, half.max(1) - 1) <= than[0] && self.time(times, than.len() - 1) <= than[half]
+    }
+
+    /// Raises `starts` to the times of a plain or paced end, or sets them if this end is the `first`, and each to the end of
+    /// the firing before, `ii` after its start. Returns the end of the last; sets `ends` where intervals differ. The first of
+    /// the firings is number `next` of its body.
+    // One pass for all: the gathering of times hides behind the chain, which takes three cycles for each firing.
+    #[expect(clippy::too_many_arguments)]
+    #[inline(never)]
+    pub(super) fn start(
+        &self,
+        first: bool,
+        times: &[i64],
+        ii: &Each<i64>,
+        next: usize,
+        before: i64,
+        starts: &mut [i64],
+        ends: &mut [i64],
+    ) -> i64 {
+        let (ring, add) = (self.track.ring(times), self.add);
+        let time = |entry: i64| ring[entry as usize & (ring.len() - 1)] + add;
+        match self.reach {
+            Some(reach) => {
+                let (base, by) = reach.writers(starts.len());
+                let found = by.iter().map(|&by| time(base + i64::from(by)));
+                chain_found(first, found, ii, next, before, starts, ends)
+            }
+            None => chain_found(first, (self.first..).map(time), ii, next, before, starts, ends),
+        }
+    }
+
+    /// Sets `out` to the later of `than` and the times of a plain or paced end.
+    #[inline(always)]
+    pub(super) fn later_steady(&self, times: &[i64], than: &[i64], out: &mut [i64]) {
+        match self.reach {
+            Some(reach) => reach.later(times, self.track, self.add, than, out),
+            None => self.track.span(times, self.first, out.len(), self.add).later(than, out),
+        }
     }
 
     /// Sets `out` to the later of `than` and the time that each firing needs.
     #[inline(always)]
     pub(super) fn later(&self, times: &[i64], end: &Use, next: usize, than: &[i64], out: &mut [i64]) {
         let than = &than[..out.len()];
-        if let Some(reach) = self.reach {
-            return reach.later(times, self.track, self.add, than, out);
-        }
         match &end.rate {
-            _ if end.plain => self.track.span(times, self.first, out.len(), self.add).later(than, out),
+            _ if end.plain || end.paced => self.later_steady(times, than, out),
             Each::Same(rate) => {
                 let mut walk = Walk::new(self.first + *rate as i64 - 1, *rate, self.track.grain);
                 for (out, &than) in out.iter_mut().zip(than) {
@@ -247,5 +296,34 @@ impl<'a> Ahead<'a> {
                 }
             }
         }
+    }
+}
+
+#[inline(always)]
+fn chain_found(
+    first: bool,
+    found: impl Iterator<Item = i64>,
+    ii: &Each<i64>,
+    next: usize,
+    before: i64,
+    starts: &mut [i64],
+    ends: &mut [i64],
+) -> i64 {
+    let all = starts.iter_mut().zip(found);
+    let raise = |ready: i64, start: &mut i64, found: i64| {
+        *start = ready.max(found).max(*start);
+        *start
+    };
+    let set = |ready: i64, start: &mut i64, found: i64| {
+        *start = ready.max(found);
+        *start
+    };
+    match ii {
+        Each::Same(ii) if first => all.fold(before, |ready, (start, found)| set(ready, start, found) + ii),
+        Each::Same(ii) => all.fold(before, |ready, (start, found)| raise(ready, start, found) + ii),
+        Each::Table(iis) => all.zip(ends).zip(&iis[next..]).fold(before, |ready, (((start, found), end), ii)| {
+            *end = if first { set(ready, start, found) } else { raise(ready, start, found) } + ii;
+            *end
+        }),
     }
 }
