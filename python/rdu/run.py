@@ -237,12 +237,10 @@ class Session:
         return cache
 
     def _read(self, boundary: Boundary, positions: int) -> Array:
-        count = -(-boundary.width // LANES) * LANES * positions
-        parts: list[Array] = []
-        for bank in boundary.banks:
-            tokens = self._core.read(boundary.base + bank, count).reshape(-1, positions, LANES)
-            parts.append(tokens.transpose(1, 0, 2).reshape(positions, -1)[:, : boundary.width])
-        # Logits are large: of one position in one part, these are what was read, without a copy.
+        parts: list[Array] = [
+            self._core.read(boundary.base + bank, positions, boundary.width) for bank in boundary.banks
+        ]
+        # Logits are large: in one part, these are what was read, without a copy.
         whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         return whole[:, : boundary.columns]
 

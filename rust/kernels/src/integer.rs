@@ -1,6 +1,7 @@
 use std::ptr;
 
 use crate::{
+    interleave::{POSITIONS, group},
     region::Task,
     row::AHEAD,
     simd::{Simd, WIDTH},
@@ -8,13 +9,13 @@ use crate::{
 
 /// Runs of sixteen outputs in a tile.
 const RUNS: usize = 4;
-/// Positions whose sums are held at once beside a run's pairs.
-const POSITIONS: usize = 24;
+/// Pairs of a tile that meet all positions before the next ones do: 4 KB of each run stay in the first-level cache.
+const DEPTH: usize = 64;
 
 /// Whole numbers times whole numbers: sums are exact, so that their order needs no declaring.
 pub(crate) struct Integers<'a> {
     pub task: Task<'a>,
-    /// `[positions of the product][pairs]`
+    /// Pairs of all positions of the product; several are interleaved.
     pub x: &'a [i32],
     /// One for each position of the product.
     pub scales: &'a [f32],
@@ -57,28 +58,26 @@ impl Integers<'_> {
         }
     }
 
-    /// Many positions: each tile's pairs are made once.
+    /// Several positions: each stretch of a tile becomes pairs once for all of them.
     #[inline(always)]
     fn block<S: Simd>(&mut self, simd: S) {
         let (inner, positions) = (self.task.shape.inner, self.task.positions.clone());
         let count = inner.div_ceil(2);
-        let mut panels = vec![[0; WIDTH]; RUNS * count];
-        let mut sums = [[[0; WIDTH]; RUNS]; POSITIONS];
-        for tile in self.task.tiles.clone() {
-            let weight = &self.weight[tile * inner..(tile + 1) * inner];
-            let (twos, rest) = weight.as_chunks::<2>();
-            let last = rest.first().map(|last| [*last, [0; RUNS * WIDTH]]);
-            for (k, [first, second]) in twos.iter().chain(&last).enumerate() {
-                let (first, second) = (first.as_chunks::<WIDTH>().0, second.as_chunks::<WIDTH>().0);
-                for run in 0..RUNS {
-                    simd.store_pairs(simd.pair(&first[run], &second[run]), &mut panels[run * count + k]);
-                }
-            }
-            for first in positions.clone().step_by(POSITIONS) {
-                let held = POSITIONS.min(positions.end - first);
-                let x = &self.x[first * count..(first + held) * count];
-                for (run, panel) in panels.chunks_exact(count.max(1)).enumerate() {
-                    multiply(simd, x, panel, run, &mut sums[..held]);
+        // [run][depth][16]
+        let mut panels = vec![[0; WIDTH]; RUNS * DEPTH];
+        let mut sums = vec![[[0; WIDTH]; RUNS]; POSITIONS.min(positions.len())];
+        for first in positions.clone().step_by(POSITIONS) {
+            let held = POSITIONS.min(positions.end - first);
+            let x = &self.x[first * count..(first + held) * count];
+            for tile in self.task.tiles.clone() {
+                sums.fill([[0; WIDTH]; RUNS]);
+                for start in (0..count).step_by(DEPTH) {
+                    let end = count.min(start + DEPTH);
+                    let (from, after) = (tile * inner + 2 * start, tile * inner + inner.min(2 * end));
+                    make_pairs(simd, &self.weight[from..after], &mut panels);
+                    let next = &self.weight[after..self.weight.len().min(after + 2 * DEPTH)];
+                    Stretch { x, count, start, depth: end - start, panels: &panels, next }
+                        .multiply(simd, &mut sums[..held]);
                 }
                 for (at, sums) in sums[..held].iter().enumerate() {
                     self.give(first - positions.start + at, tile, sums.as_flattened());
@@ -124,41 +123,84 @@ fn add_two<S: Simd>(
     }
 }
 
-/// One run of a tile at all positions held, in register blocks.
+/// Pairs of neighbours along the reduced dimension, run by run; the last of an odd number beside zeros.
 #[inline(always)]
-fn multiply<S: Simd>(simd: S, x: &[i32], panel: &[[i32; WIDTH]], run: usize, sums: &mut [[[i32; WIDTH]; RUNS]]) {
-    let mut done = 0;
-    while done < sums.len() {
-        let (x, sums) = (&x[done * panel.len()..], &mut sums[done..]);
-        done += match sums.len().min(S::BLOCK) {
-            12.. => registers::<S, 12>(simd, x, panel, run, sums),
-            6.. => registers::<S, 6>(simd, x, panel, run, sums),
-            4.. => registers::<S, 4>(simd, x, panel, run, sums),
-            2.. => registers::<S, 2>(simd, x, panel, run, sums),
-            _ => registers::<S, 1>(simd, x, panel, run, sums),
-        };
+fn make_pairs<S: Simd>(simd: S, weight: &[[i8; RUNS * WIDTH]], panels: &mut [[i32; WIDTH]]) {
+    let zeros = [0; RUNS * WIDTH];
+    let mut k = 0;
+    while 2 * k < weight.len() {
+        let second = if 2 * k + 1 < weight.len() { &weight[2 * k + 1] } else { &zeros };
+        let (first, second) = (weight[2 * k].as_chunks::<WIDTH>().0, second.as_chunks::<WIDTH>().0);
+        for run in 0..RUNS {
+            simd.store_pairs(simd.pair(&first[run], &second[run]), &mut panels[run * DEPTH + k]);
+        }
+        k += 1;
     }
 }
 
-#[inline(always)]
-fn registers<S: Simd, const P: usize>(
-    simd: S,
-    x: &[i32],
-    panel: &[[i32; WIDTH]],
-    run: usize,
-    sums: &mut [[[i32; WIDTH]; RUNS]],
-) -> usize {
-    let depth = panel.len();
-    let rows: [&[i32]; P] = std::array::from_fn(|p| &x[p * depth..(p + 1) * depth]);
-    let mut held = [simd.zero_ints(); P];
-    for k in 0..depth {
-        let weight = simd.load_pairs(&panel[k]);
-        for p in 0..P {
-            held[p] = simd.add_products(weight, simd.splat_pair(rows[p][k]), held[p]);
+/// A stretch of a tile, and what it meets.
+struct Stretch<'a> {
+    /// Interleaved, all of the reduced dimension.
+    x: &'a [i32],
+    /// Pairs of a position.
+    count: usize,
+    start: usize,
+    depth: usize,
+    /// `[run][DEPTH]`, of which `depth` are filled.
+    panels: &'a [[i32; WIDTH]],
+    /// Weights that become pairs next.
+    next: &'a [[i8; RUNS * WIDTH]],
+}
+
+impl Stretch<'_> {
+    /// Adds to the sums of all positions held, in register blocks.
+    #[inline(always)]
+    fn multiply<S: Simd>(&self, simd: S, sums: &mut [[[i32; WIDTH]; RUNS]]) {
+        let held = sums.len();
+        let mut done = 0;
+        while done < held {
+            let size = group(held - done, S::BLOCK);
+            let (lines, first) = (self.next.len(), done);
+            done += size;
+            for run in 0..RUNS {
+                // A few at a time: many at once would wait for each other.
+                let ahead = (first * RUNS + run * size) * lines / (held * RUNS)
+                    ..(first * RUNS + (run + 1) * size) * lines / (held * RUNS);
+                for line in &self.next[ahead] {
+                    simd.prefetch(line);
+                }
+                match size {
+                    12 if S::BLOCK >= 12 => self.registers::<S, 12>(simd, first, run, sums),
+                    8 if S::BLOCK >= 8 => self.registers::<S, 8>(simd, first, run, sums),
+                    6 if S::BLOCK >= 6 => self.registers::<S, 6>(simd, first, run, sums),
+                    5 if S::BLOCK >= 5 => self.registers::<S, 5>(simd, first, run, sums),
+                    4 => self.registers::<S, 4>(simd, first, run, sums),
+                    3 => self.registers::<S, 3>(simd, first, run, sums),
+                    2 => self.registers::<S, 2>(simd, first, run, sums),
+                    _ => self.registers::<S, 1>(simd, first, run, sums),
+                }
+            }
         }
     }
-    for p in 0..P {
-        simd.store_ints(held[p], &mut sums[p][run]);
+
+    #[inline(always)]
+    fn registers<S: Simd, const P: usize>(&self, simd: S, first: usize, run: usize, sums: &mut [[[i32; WIDTH]; RUNS]]) {
+        let panel = &self.panels[run * DEPTH..][..self.depth];
+        let x = &self.x[first * self.count + self.start * P..].as_chunks::<P>().0[..self.depth];
+        let mut held = [simd.zero_ints(); P];
+        for k in 0..self.depth {
+            let weight = simd.load_pairs(&panel[k]);
+            for p in 0..P {
+                held[p] = simd.add_products(weight, simd.splat_pair(x[k][p]), held[p]);
+            }
+        }
+        for p in 0..P {
+            let mut added = [0; WIDTH];
+            simd.store_ints(held[p], &mut added);
+            let sum = &mut sums[first + p][run];
+            for lane in 0..WIDTH {
+                sum[lane] += added[lane];
+            }
+        }
     }
-    P
 }

@@ -1,13 +1,13 @@
 //! Products cut into tasks for the threads: by rows where there are many positions, by tiles where there are few.
 
-use std::ops::Range;
+use std::{ops::Range, ptr};
 
 use crate::{
     Activations, BlockType, Level, Linear, Tiled, Vectors,
-    block::{Block, interleave},
+    block::Block,
     block_row::BlockRow,
-    direct::Direct,
     integer::Integers,
+    interleave::{POSITIONS, interleave},
     order::{add_tree, split_range},
     row::{OUTPUTS, Row},
     simd::{Bf16, Coding, F32, Format, Int8, Kernel, Q40, Q41, Q80, Simd, pair},
@@ -17,8 +17,8 @@ use crate::{
 
 /// Multiply-adds below which waking threads costs more than it saves (128 KB of bf16 weights, one position).
 const THREADED_MACS: usize = 1 << 16;
-/// Positions of one task: a multiple of every level's register block, and enough to be worth widening weights for.
-const TASK_POSITIONS: usize = 96;
+/// Positions of one task where there are many: enough to be worth widening weights for.
+const TASK_POSITIONS: usize = POSITIONS;
 
 /// Most tasks of a thread by tiles: enough to even out what else the processor does, and to end together.
 const MOST_TASKS_PER_THREAD: usize = 32;
@@ -32,6 +32,7 @@ pub(crate) struct Work<'a> {
 
 /// What the tasks of one product share.
 pub(crate) struct Shape<'a> {
+    pub positions: usize,
     pub inner: usize,
     pub outer: usize,
     pub lanes: usize,
@@ -40,18 +41,16 @@ pub(crate) struct Shape<'a> {
     /// k of each part.
     pub parts: Vec<Range<usize>>,
     pub weight: Tiled<'a>,
-    pub x: X<'a>,
+    pub x: &'a X<'a>,
 }
 
 /// Activations as the kernels take them.
 pub(crate) enum X<'a> {
     /// One position.
     F32(&'a [f32]),
-    /// A few, as they came.
-    Rows(&'a [f32]),
-    /// Many positions, see `interleave`.
+    /// Several positions, see `interleave`.
     Groups(Vec<f32>),
-    /// `[positions][ceil(inner / 2)]` pairs of neighbours, and a scale for each position.
+    /// Pairs of neighbours, `ceil(inner / 2)` for each position, of several interleaved; and a scale for each position.
     Pairs(Vec<i32>, &'a [f32]),
 }
 
@@ -76,7 +75,12 @@ pub(crate) fn run(level: Level, work: Vec<Work>) {
         outputs.saturating_mul(work.op.inner).saturating_mul(work.op.positions)
     };
     let threaded = threads > 1 && work.iter().map(macs).fold(0, usize::saturating_add) > THREADED_MACS;
-    let shapes: Vec<Shape> = work.iter().map(|work| Shape::new(&work.op, level.block())).collect();
+    // Products side by side often have the same activations.
+    let first = |at: usize| work[..at].iter().position(|other| same(&other.op, &work[at].op)).unwrap_or(at);
+    let made: Vec<Option<X>> =
+        (0..work.len()).map(|at| (first(at) == at).then(|| X::new(&work[at].op, level.block()))).collect();
+    let shapes: Vec<Shape> =
+        (0..work.len()).filter_map(|at| Some(Shape::new(&work[at].op, made[first(at)].as_ref()?))).collect();
     let mut tasks = Vec::new();
     for (Work { op, tiles, y }, shape) in work.into_iter().zip(&shapes) {
         if op.positions == 0 || tiles.is_empty() {
@@ -124,14 +128,22 @@ fn by_tiles<'a>(
     }
 }
 
-impl<'a> Shape<'a> {
+/// Whether two products have the very same activations.
+fn same(one: &Linear, other: &Linear) -> bool {
+    let alike = match (one.x, other.x) {
+        (Activations::F32(one), Activations::F32(other)) => ptr::eq(one, other),
+        (Activations::Int8 { values: one, scales }, Activations::Int8 { values: other, scales: others }) => {
+            ptr::eq(one, other) && ptr::eq(scales, others)
+        }
+        _ => false,
+    };
+    alike && one.inner == other.inner && one.positions == other.positions
+}
+
+impl<'a> X<'a> {
     fn new(op: &Linear<'a>, block: usize) -> Self {
-        let lanes = op.weight.lanes();
-        // To widen a block costs too much to be done for every few positions anew.
-        let blocks = matches!(op.weight, Tiled::Blocks(..));
-        let x = match op.x {
+        match op.x {
             Activations::F32(x) if op.positions == 1 => X::F32(x),
-            Activations::F32(x) if op.positions <= TASK_POSITIONS && !blocks => X::Rows(x),
             Activations::F32(x) => X::Groups(interleave(x, op.inner, block)),
             Activations::Int8 { values, scales } => {
                 let mut pairs = Vec::with_capacity(op.positions * op.inner.div_ceil(2));
@@ -140,10 +152,20 @@ impl<'a> Shape<'a> {
                     pairs.extend(twos.iter().map(|&[first, second]| pair(first, second)));
                     pairs.extend(last.iter().map(|&last| pair(last, 0)));
                 }
+                if op.positions > 1 {
+                    pairs = interleave(&pairs, op.inner.div_ceil(2), block);
+                }
                 X::Pairs(pairs, scales)
             }
-        };
+        }
+    }
+}
+
+impl<'a> Shape<'a> {
+    fn new(op: &Linear<'a>, x: &'a X<'a>) -> Self {
+        let lanes = op.weight.lanes();
         Shape {
+            positions: op.positions,
             inner: op.inner,
             outer: op.outer,
             lanes,
@@ -200,19 +222,16 @@ impl Kernel for Task<'_> {
     }
 }
 
-impl Task<'_> {
+impl<'a> Task<'a> {
     #[inline(always)]
-    fn vectors<S: Simd>(self, simd: S, weight: Vectors) {
-        match (&self.shape.x, weight) {
+    fn vectors<S: Simd>(self, simd: S, weight: Vectors<'a>) {
+        match (self.shape.x, weight) {
             (X::F32(x), Vectors::Bf16(weight)) => self.row::<S, Bf16>(simd, x, weight.as_chunks().0),
             (X::F32(x), Vectors::F32(weight)) => self.row::<S, F32>(simd, x, weight.as_chunks().0),
             (X::F32(x), Vectors::Int8(weight)) => self.row::<S, Int8>(simd, x, weight.as_chunks().0),
-            (X::Rows(x), Vectors::Bf16(weight)) => self.direct::<S, Bf16>(simd, x, weight.as_chunks().0),
-            (X::Rows(x), Vectors::F32(weight)) => self.direct::<S, F32>(simd, x, weight.as_chunks().0),
-            (X::Rows(x), Vectors::Int8(weight)) => self.direct::<S, Int8>(simd, x, weight.as_chunks().0),
-            (X::Groups(x), Vectors::Bf16(weight)) => self.block::<S, Bf16>(simd, x, weight.as_chunks().0),
-            (X::Groups(x), Vectors::F32(weight)) => self.block::<S, F32>(simd, x, weight.as_chunks().0),
-            (X::Groups(x), Vectors::Int8(weight)) => self.block::<S, Int8>(simd, x, weight.as_chunks().0),
+            (X::Groups(x), Vectors::Bf16(weight)) => self.lanes::<S, Bf16>(simd, x, weight.as_chunks().0),
+            (X::Groups(x), Vectors::F32(weight)) => self.lanes::<S, F32>(simd, x, weight.as_chunks().0),
+            (X::Groups(x), Vectors::Int8(weight)) => self.lanes::<S, Int8>(simd, x, weight.as_chunks().0),
             (X::Pairs(x, scales), Vectors::Int8(weight)) => {
                 Integers { task: self, x, scales, weight: weight.as_chunks().0 }.run(simd);
             }
@@ -222,12 +241,13 @@ impl Task<'_> {
     }
 
     #[inline(always)]
-    fn blocks<S: Simd, C: Coding>(self, simd: S, weight: &[C::Block]) {
-        match &self.shape.x {
+    fn blocks<S: Simd, C: Coding>(self, simd: S, weight: &'a [C::Block]) {
+        match self.shape.x {
             X::F32(x) => BlockRow::<C> { task: self, x, weight }.run(simd),
-            X::Groups(x) => self.block::<S, BlockTiles<C>>(simd, x, weight),
-            // `Linear::check` refuses whole numbers against blocks, and `Shape::new` makes no rows for them.
-            X::Pairs(..) | X::Rows(_) => {}
+            // To widen a block costs too much to be done for every few positions anew.
+            X::Groups(x) => self.block::<BlockTiles<C>>(x, weight).run(simd),
+            // `Linear::check` refuses whole numbers against blocks.
+            X::Pairs(..) => {}
         }
     }
 
@@ -237,14 +257,18 @@ impl Task<'_> {
     }
 
     #[inline(always)]
-    fn direct<S: Simd, W: Lanes>(self, simd: S, x: &[f32], weight: &[W::Stored]) {
-        Direct::<W> { task: self, x, weight }.run(simd);
+    fn lanes<S: Simd, W: Lanes>(self, simd: S, x: &'a [f32], weight: &'a [W::Stored]) {
+        if self.shape.positions <= POSITIONS {
+            self.block::<W>(x, weight).run_few(simd);
+        } else {
+            self.block::<W>(x, weight).run(simd);
+        }
     }
 
     #[inline(always)]
-    fn block<S: Simd, W: Tiles>(self, simd: S, x: &[f32], weight: &[W::Stored]) {
+    fn block<W: Tiles>(self, x: &'a [f32], weight: &'a [W::Stored]) -> Block<'a, W> {
         let inner = self.shape.inner;
         let x = &x[self.positions.start * inner..self.positions.end * inner];
-        Block::<W> { task: self, x, weight }.run(simd);
+        Block { task: self, x, weight }
     }
 }

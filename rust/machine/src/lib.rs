@@ -3,6 +3,7 @@
 pub mod address;
 mod aside;
 pub mod contents;
+mod crossing;
 pub mod element;
 pub mod error;
 pub mod function;

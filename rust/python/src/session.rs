@@ -4,7 +4,7 @@ use crate::errors;
 use crate::image::Image;
 use crate::tier::{self, GivenTier};
 use crate::watch::detached;
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pythonize::depythonize;
@@ -123,12 +123,20 @@ impl Session {
         contents.put(address, values.as_slice()?, Element::F32).map_err(|error| errors::machine(py, error))
     }
 
-    /// Reads float32 values from an address.
-    fn read<'py>(&self, py: Python<'py>, address: u64, count: usize) -> PyResult<Bound<'py, PyArray1<f32>>> {
+    /// Reads a float32 tensor `(positions, width)` that lies at an address chunk by chunk.
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        address: u64,
+        positions: usize,
+        width: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let session = self.lock();
         let contents = session.contents().lock().unwrap_or_else(PoisonError::into_inner);
-        let values = contents.values(address, count, Element::F32).map_err(|error| errors::machine(py, error))?;
-        Ok(values.into_pyarray(py))
+        let array = PyArray2::zeros(py, [positions, width], false);
+        let rows = array.try_readwrite()?.as_slice_mut().map(|y| contents.rows(address, width, y));
+        rows?.map_err(|error| errors::machine(py, error))?;
+        Ok(array)
     }
 
     /// Machine time so far, in cycles.

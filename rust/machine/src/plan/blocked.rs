@@ -81,41 +81,38 @@ impl Blocked<'_> {
             PlanOp::Gather { table, element, out } => self.gather(table, *element, *out)?,
             PlanOp::Linear { .. } => return self.linears(ops),
             PlanOp::Norm { x, weight, element, group, eps, out } => {
-                let mut y = self.fresh(*out);
                 let weight = weight.resolve(&self.call.arguments);
                 let weight = self.contents.values(weight, *group, (*element).into())?;
-                kernels::rms_norm(&self.tensors[*x], *group, &weight, *eps, &mut y)?;
-                self.made(*out, y);
+                self.make(*out, |this, first, y| {
+                    Ok(kernels::rms_norm(this.at_rows(*x, *out, first, y.len()), *group, &weight, *eps, y)?)
+                })?;
             }
-            PlanOp::Heads { x, table, head_dim, interleaved, span, out } => {
-                let mut y = self.fresh(*out);
-                y.copy_from_slice(&self.tensors[*x]);
-                if let Some(table) = table {
-                    let at = self.addresses(table);
-                    for (p, row) in y.chunks_mut(self.kernel.tensors[*out].width).enumerate() {
-                        let address = match span {
-                            None => at(p as u64 * table.run),
-                            Some(span) => {
-                                let first = Address { base: table.base, argument: table.argument };
-                                first.further(p * span).resolve(&self.call.arguments)
-                            }
-                        };
-                        let turn = self.contents.values(address, *head_dim, kernels::Element::F32)?;
-                        for head in row.chunks_mut(*head_dim) {
-                            rotate(head, &turn, *interleaved)?;
+            PlanOp::Heads { x, table, head_dim, interleaved, span, out } => self.make(*out, |this, first, y| {
+                y.copy_from_slice(this.at_rows(*x, *out, first, y.len()));
+                let Some(table) = table else { return Ok(()) };
+                let at = this.addresses(table);
+                for (p, row) in (first..).zip(y.chunks_mut(this.kernel.tensors[*out].width)) {
+                    let address = match span {
+                        None => at(p as u64 * table.run),
+                        Some(span) => {
+                            let first = Address { base: table.base, argument: table.argument };
+                            first.further(p * span).resolve(&this.call.arguments)
                         }
+                    };
+                    let turn = this.contents.values(address, *head_dim, kernels::Element::F32)?;
+                    for head in row.chunks_mut(*head_dim) {
+                        rotate(head, &turn, *interleaved)?;
                     }
                 }
-                self.made(*out, y);
-            }
+                Ok(())
+            })?,
             PlanOp::Append { x, cache, head_dim, span } => self.append(*x, *cache, *head_dim, *span)?,
             PlanOp::Weigh { .. } => self.weigh(&ops[0])?,
-            PlanOp::Map { function, inputs, out } => {
-                let mut y = self.fresh(*out);
-                let inputs: Vec<&[f32]> = inputs.iter().map(|&input| &self.tensors[input][..]).collect();
-                function.apply(&inputs, &mut y)?;
-                self.made(*out, y);
-            }
+            PlanOp::Map { function, inputs, out } => self.make(*out, |this, first, y| {
+                let inputs: Vec<&[f32]> =
+                    inputs.iter().map(|&input| this.at_rows(input, *out, first, y.len())).collect();
+                Ok(function.apply(&inputs, y)?)
+            })?,
             PlanOp::Sum { inputs, order, out } => {
                 let mut y = self.fresh(*out);
                 let inputs: Vec<&[f32]> = inputs.iter().map(|&input| &self.tensors[input][..]).collect();
@@ -134,6 +131,11 @@ impl Blocked<'_> {
     /// Takes a finished tensor, rounded to its element.
     pub fn made(&mut self, out: usize, mut y: Vec<f32>) {
         kernels::round(&mut y, self.kernel.tensors[out].element.into());
+        self.keep(out, y);
+    }
+
+    /// Takes a finished tensor whose values are rounded.
+    pub fn keep(&mut self, out: usize, y: Vec<f32>) {
         // Layers of a loop take turns with the same tensors.
         self.quantized[out] = None;
         let old = std::mem::replace(&mut self.tensors[out], y);

@@ -15,11 +15,7 @@ impl Blocked<'_> {
         let (width, positions) = (self.kernel.tensors[out].width, self.kernel.positions);
         let f32 = rdu_kernels::Element::F32;
         if let Some(base) = self.contiguous(from, tokens(width) * positions) {
-            let lanes = Element::F32.lanes();
-            let all = self.contents.values(base, tokens(width) * positions * lanes, f32)?;
-            for (token, (p, range)) in all.chunks_exact(lanes).zip(flat_tokens(width, positions)) {
-                y[p * width..][range.clone()].copy_from_slice(&token[..range.len()]);
-            }
+            self.contents.rows(base, width, &mut y)?;
         } else {
             let at = self.addresses(from);
             for (token, (p, range)) in flat_tokens(width, positions).enumerate() {
@@ -34,18 +30,12 @@ impl Blocked<'_> {
     pub fn store(&mut self, x: usize, to: &Pattern) -> Result<(), MachineError> {
         let (width, positions) = (self.kernel.tensors[x].width, self.kernel.positions);
         let f32 = rdu_kernels::Element::F32;
-        let x = &self.tensors[x];
         if let Some(base) = self.contiguous(to, tokens(width) * positions) {
-            let lanes = Element::F32.lanes();
-            let mut all = vec![0.0; tokens(width) * positions * lanes];
-            for (token, (p, range)) in all.chunks_exact_mut(lanes).zip(flat_tokens(width, positions)) {
-                token[..range.len()].copy_from_slice(&x[p * width..][range]);
-            }
-            self.contents.put(base, &all, f32)?;
+            self.contents.put_rows(base, width, &self.tensors[x])?;
         } else {
             for (token, (p, range)) in flat_tokens(width, positions).enumerate() {
                 let address = self.addresses(to)(token as u64);
-                self.contents.put(address, &x[p * width..][range], f32)?;
+                self.contents.put(address, &self.tensors[x][p * width..][range], f32)?;
             }
         }
         Ok(())
@@ -72,8 +62,11 @@ impl Blocked<'_> {
                 None => cache.resolve(&self.call.arguments) + p as u64 * row_bytes,
                 Some(span) => cache.further(p * span).resolve(&self.call.arguments),
             };
-            for (head, values) in row.chunks(head_dim).enumerate() {
-                self.contents.put(address + head as u64 * head_bytes, values, element)?;
+            // Heads that fill their vectors lie side by side.
+            let (piece, bytes) =
+                if head_dim.is_multiple_of(element.lanes()) { (width, row_bytes) } else { (head_dim, head_bytes) };
+            for (at, values) in row.chunks(piece).enumerate() {
+                self.contents.put(address + at as u64 * bytes, values, element)?;
             }
         }
         Ok(())

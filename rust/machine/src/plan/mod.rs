@@ -2,6 +2,7 @@
 
 mod blocked;
 mod boundary;
+mod by_rows;
 mod check;
 mod linear;
 mod sum;
