@@ -23,8 +23,9 @@ from rdu.compiler.allocate import (
     vectors_under_way,
 )
 from rdu.compiler.allocation import Allocation, Attend, Linear, Wave, granule_bytes, pmus_for
-from rdu.compiler.formats import VECTOR_BYTES, Format, chunks, lanes, rate_of
+from rdu.compiler.formats import VECTOR_BYTES, Format, chunks, lanes
 from rdu.compiler.fuse import Region
+from rdu.compiler.prompt_cycles import prompt_cycles
 from rdu.errors import CompileError
 from rdu.graph import Attention
 from rdu.machine import Machine
@@ -77,7 +78,7 @@ def choose_wave(
                 continue
             each = zip(regions, spread, strict=True)
             calls = blocks * (sequences // together)
-            cycles = calls * sum(_cycles(*both, machine, form, wave) for both in each)
+            cycles = calls * sum(prompt_cycles(*both, machine, form, wave) for both in each)
             if found is None or cycles < found[0]:
                 found = cycles, wave, spread
         if best is not None and (found is None or found[0] >= best[0]):
@@ -100,29 +101,6 @@ def _cuts(machine: Machine, prompt: int, sequences: int) -> Iterator[tuple[int, 
         blocks *= 2
 
 
-def _cycles(region: Region, allocation: Allocation, machine: Machine, form: Format, wave: Wave) -> float:
-    """What a call takes at least: weights as fast as they come, then all waves through the unit with most to do."""
-    cycles_per_mac = 2 / machine.pcu.flops_per_cycle[form.rate]
-    once = {op.name for op in region.tail}
-    repeats = {op.name: stretch.layers for stretch in region.stretches for op in stretch.operators}
-    lanes_of = [linear for name, linear in allocation.linears.items() if name not in once]
-    macs = max((linear.vectors_per_unit * linear.products * wave.rows for linear in lanes_of), default=0)
-    slowest = float(macs) * cycles_per_mac
-    for op in region.operators:
-        if op.attention is not None:
-            # Half of the context is the mean.
-            attend, seen = allocation.attends[op.name], wave.context / 2
-            rows = op.attention.heads // op.attention.kv_heads * wave.rows / attend.shares
-            scores = seen * attend.per_head * lanes(form.operand) * rows
-            slowest = max(slowest, 2 * scores / machine.pcu.flops_per_cycle[rate_of(form.operand)])
-            if wave.streamed:
-                slowest = max(slowest, 2 * seen * attend.padded / hbm_vectors_per_cycle(machine))
-    # The first wave is alone on its way; about half of the operators follow each other.
-    waves = wave.count * wave.sequences + len(repeats) / 2
-    loaded = sum(linear.vectors * repeats[name] for name, linear in allocation.linears.items())
-    return max(repeats.values()) * waves * slowest + loaded / hbm_vectors_per_cycle(machine)
-
-
 def allocate_prompt(region: Region, machine: Machine, form: Format, wave: Wave) -> Allocation:
     """Spread ``region`` over the machine for waves of positions.
 
@@ -143,7 +121,7 @@ def allocate_prompt(region: Region, machine: Machine, form: Format, wave: Wave) 
             problem = error
             shares //= 2
             continue
-        cycles = _cycles(region, found, machine, form, wave)
+        cycles = prompt_cycles(region, found, machine, form, wave)
         if best is not None and cycles >= best[0]:
             break
         best = cycles, found
