@@ -1,9 +1,7 @@
-use rayon::prelude::*;
+use crate::team::each;
 
 /// Positions whose partial sums are held at once: a multiple of every level's register block.
 pub(crate) const POSITIONS: usize = 96;
-/// Values below which one thread is done before another one has begun.
-const THREADED: usize = 1 << 16;
 
 /// Positions of the next register block where `left` are left: blocks of about the same size keep the multipliers busy.
 #[inline(always)]
@@ -21,12 +19,8 @@ pub(crate) fn group(left: usize, block: usize) -> usize {
 pub(crate) fn interleave<T: Copy + Default + Send + Sync>(x: &[T], inner: usize, block: usize) -> Vec<T> {
     let mut out = vec![T::default(); x.len()];
     let held = (POSITIONS * inner).max(1);
-    if x.len() < THREADED {
-        out.chunks_mut(held).zip(x.chunks(held)).for_each(|(out, rows)| groups(rows, inner, block, out));
-    } else {
-        let pieces = out.par_chunks_mut(held).zip(x.par_chunks(held));
-        pieces.for_each(|(out, rows)| groups(rows, inner, block, out));
-    }
+    let pieces = out.chunks_mut(held).zip(x.chunks(held)).collect();
+    each(pieces, x.len(), |(out, rows)| groups(rows, inner, block, out));
     out
 }
 

@@ -55,5 +55,5 @@ pub use read::read;
 pub use rotary::{Pairing, rotate, rotate_at};
 pub use round::{narrow, narrow_at, round, round_at, widen};
 pub use softmax::{softmax, softmax_at};
-pub use team::{awake, each};
+pub use team::{awake, each, try_each};
 pub use tiled::Tiled;

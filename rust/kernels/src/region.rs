@@ -15,8 +15,6 @@ use crate::{
     tile::{BlockTiles, Lanes, Tiles},
 };
 
-/// Multiply-adds below which waking threads costs more than it saves (128 KB of bf16 weights, one position).
-const THREADED_MACS: usize = 1 << 16;
 /// Positions of one task where there are many: enough to be worth widening weights for.
 const TASK_POSITIONS: usize = POSITIONS;
 
@@ -74,7 +72,7 @@ pub(crate) fn run(level: Level, work: Vec<Work>) {
         let outputs = work.tiles.len().saturating_mul(work.op.weight.lanes());
         outputs.saturating_mul(work.op.inner).saturating_mul(work.op.positions)
     };
-    let threaded = threads > 1 && work.iter().map(macs).fold(0, usize::saturating_add) > THREADED_MACS;
+    let macs = work.iter().map(macs).fold(0, usize::saturating_add);
     // Products side by side often have the same activations.
     let first = |at: usize| work[..at].iter().position(|other| same(&other.op, &work[at].op)).unwrap_or(at);
     let made: Vec<Option<X>> =
@@ -97,11 +95,7 @@ pub(crate) fn run(level: Level, work: Vec<Work>) {
             }
         }
     }
-    if threaded {
-        each(tasks, |task| level.run(task));
-    } else {
-        tasks.into_iter().for_each(|task| level.run(task));
-    }
+    each(tasks, macs, |task| level.run(task));
 }
 
 /// Few positions: each task has some tiles, and their columns of every row.

@@ -23,6 +23,9 @@ const LOOKS: usize = 2000;
 /// Tasks that a thread takes one by one where nobody is awake: enough to even out what else the processor does.
 const TASKS_PER_THREAD: usize = 8;
 
+/// Multiply-adds, or values copied, up to which one thread is done before another one has begun.
+const THREADED: usize = 1 << 16;
+
 thread_local! {
     /// The team of the work that this thread leads.
     static TEAM: Cell<*const Team> = const { Cell::new(ptr::null()) };
@@ -199,10 +202,14 @@ pub fn awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     })
 }
 
-/// Runs every task, on as many threads as there are; side by side with those of `awake`, if this thread leads a work.
+/// Runs every task, on as many threads as there are if all of them come to enough `work`, in multiply-adds or values
+/// copied; side by side with those of `awake`, if this thread leads a work.
 ///
 /// Tasks may run in any order, and must not wait for each other.
-pub fn each<T: Send>(tasks: Vec<T>, run: impl Fn(T) + Sync) {
+pub fn each<T: Send>(tasks: Vec<T>, work: usize, run: impl Fn(T) + Sync) {
+    if work <= THREADED || current_num_threads() < 2 {
+        return tasks.into_iter().for_each(run);
+    }
     // SAFETY: `awake` sets the pointer while its team lives, and on this thread only.
     let team = unsafe { TEAM.get().as_ref() };
     let free = |team: &&Team| team.looking.load(Ordering::Relaxed) > 0 && team.job.load(Ordering::Relaxed).is_null();
@@ -221,14 +228,46 @@ pub fn each<T: Send>(tasks: Vec<T>, run: impl Fn(T) + Sync) {
     });
 }
 
+/// The same with tasks that may fail: the error of the first of them, in the order given, that does.
+pub fn try_each<T: Send, E: Send>(
+    tasks: Vec<T>,
+    work: usize,
+    run: impl Fn(T) -> Result<(), E> + Sync,
+) -> Result<(), E> {
+    let wrong: Mutex<Option<(usize, E)>> = Mutex::new(None);
+    each(tasks.into_iter().enumerate().collect(), work, |(at, task)| {
+        let Err(error) = run(task) else { return };
+        let mut first = wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.as_ref().is_none_or(|(other, _)| at < *other) {
+            *first = Some((at, error));
+        }
+    });
+    let first = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
+    first.map_or(Ok(()), |(_, error)| Err(error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// More than enough for threads.
+    const MUCH: usize = THREADED + 1;
+
+    #[test]
+    fn the_first_error_comes_out() {
+        let odd = |at: usize| if at.is_multiple_of(2) { Ok(()) } else { Err(at) };
+        for work in [0, MUCH] {
+            assert_eq!(try_each((0..100).map(|at| 99 - at).collect(), work, odd), Err(99));
+            assert_eq!(try_each(vec![0, 4, 2, 9, 7, 8], work, odd), Err(9));
+            assert_eq!(rayon::scope(|_| awake(|| try_each((3..60).collect(), work, odd))), Err(3));
+            assert_eq!(try_each(vec![0, 2], work, odd), Ok(()));
+        }
+    }
+
     fn sum(rounds: u64) -> u64 {
         let one = |round: u64| {
             let sum = Mutex::new(0);
-            each((0..100u64).collect(), |at| *sum.lock().unwrap() += at ^ round);
+            each((0..100u64).collect(), MUCH, |at| *sum.lock().unwrap() += at ^ round);
             sum.into_inner().unwrap()
         };
         (0..rounds).map(one).sum()
@@ -246,8 +285,8 @@ mod tests {
     #[test]
     fn tasks_of_tasks_are_done_too() {
         let count = AtomicUsize::new(0);
-        let inner = |_| each(vec![(); 5], |()| _ = count.fetch_add(1, Ordering::Relaxed));
-        rayon::scope(|_| awake(|| each((0..7).collect(), inner)));
+        let inner = |_| each(vec![(); 5], MUCH, |()| _ = count.fetch_add(1, Ordering::Relaxed));
+        rayon::scope(|_| awake(|| each((0..7).collect(), MUCH, inner)));
         assert_eq!(count.into_inner(), 35);
     }
 
@@ -266,7 +305,7 @@ mod tests {
     #[test]
     fn a_panic_lets_the_others_go() {
         let fails = |at| assert!(at < 30, "as it should");
-        let caught = std::panic::catch_unwind(|| rayon::scope(|_| awake(|| each((0..40).collect(), fails))));
+        let caught = std::panic::catch_unwind(|| rayon::scope(|_| awake(|| each((0..40).collect(), MUCH, fails))));
         assert!(caught.is_err());
     }
 }

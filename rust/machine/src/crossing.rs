@@ -5,8 +5,6 @@ use crate::element::Element;
 use crate::error::MachineError;
 use rdu_kernels::{Vectors, each};
 
-/// Values below which one thread is done before another one has begun.
-const THREADED: usize = 1 << 16;
 /// Chunks of one task: as much as a page of memory for each position.
 const TASK_CHUNKS: usize = 64;
 
@@ -21,12 +19,7 @@ impl Contents {
                 y.copy_from_slice(&tokens[(chunk * positions + p) * lanes..][..y.len()]);
             }
         };
-        let rows = y.chunks_mut(width.max(1)).enumerate();
-        if count < THREADED {
-            rows.for_each(row)
-        } else {
-            each(rows.collect(), row)
-        }
+        each(y.chunks_mut(width.max(1)).enumerate().collect(), count, row);
         Ok(())
     }
 
@@ -47,12 +40,7 @@ impl Contents {
                 missing.fill(0.0);
             }
         };
-        let tasks = tokens.chunks_mut((TASK_CHUNKS * positions * lanes).max(1)).enumerate();
-        if count < THREADED {
-            tasks.for_each(chunks)
-        } else {
-            each(tasks.collect(), chunks)
-        }
+        each(tokens.chunks_mut((TASK_CHUNKS * positions * lanes).max(1)).enumerate().collect(), count, chunks);
         Ok(())
     }
 }

@@ -3,10 +3,9 @@
 use super::blocked::Blocked;
 use crate::error::MachineError;
 use rdu_kernels as kernels;
-use std::sync::{Mutex, PoisonError};
 
-/// Values below which one thread is done before another one has begun.
-const THREADED: usize = 1 << 13;
+/// What a value of a norm, a rotation or a gate costs, in multiply-adds.
+const MACS: usize = 8;
 /// Values of one task: a few microseconds.
 const TASK: usize = 1 << 11;
 
@@ -25,19 +24,10 @@ impl Blocked<'_> {
             kernels::round(y, tensor.element.into());
             Ok(())
         };
-        if y.len() < THREADED {
-            rounded(0, &mut y)?;
-        } else {
-            let positions = (TASK / tensor.width.max(1)).max(1);
-            let wrong = Mutex::new(Ok(()));
-            kernels::each(y.chunks_mut(positions * tensor.width).enumerate().collect(), |(at, y)| {
-                let found = rounded(at * positions, y);
-                if found.is_err() {
-                    *wrong.lock().unwrap_or_else(PoisonError::into_inner) = found;
-                }
-            });
-            wrong.into_inner().unwrap_or_else(PoisonError::into_inner)?;
-        }
+        let positions = (TASK / tensor.width.max(1)).max(1);
+        let work = y.len().saturating_mul(MACS);
+        let tasks = y.chunks_mut((positions * tensor.width).max(1)).enumerate().collect();
+        kernels::try_each(tasks, work, |(at, y)| rounded(at * positions, y))?;
         self.keep(out, y);
         Ok(())
     }

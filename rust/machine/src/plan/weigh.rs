@@ -5,10 +5,9 @@ use super::blocked::Blocked;
 use crate::address::Address;
 use crate::error::MachineError;
 use rdu_kernels as kernels;
-use std::sync::{Mutex, PoisonError};
 
-/// Multiply-adds below which threads cost more than they save.
-const THREADED_MACS: usize = 1 << 13;
+/// What a cached value costs, in multiply-adds of a product: it is used twice, in rows too short for all registers.
+const MACS: usize = 8;
 
 impl Blocked<'_> {
     /// Errors: `op` is no `Weigh`; heads that do not divide; a cache that is too short.
@@ -70,18 +69,7 @@ impl Blocked<'_> {
             y.copy_from_slice(kernels::tree_sum(&mut sums, head_dim)?);
             Ok(())
         };
-        if query.len() * rows > THREADED_MACS {
-            let wrong = Mutex::new(Ok(()));
-            kernels::each(y.chunks_mut(head_dim).enumerate().collect(), |head| {
-                let found = one(head);
-                if found.is_err() {
-                    *wrong.lock().unwrap_or_else(PoisonError::into_inner) = found;
-                }
-            });
-            wrong.into_inner().unwrap_or_else(PoisonError::into_inner)?;
-        } else {
-            y.chunks_mut(head_dim).enumerate().try_for_each(one)?;
-        }
+        kernels::try_each(y.chunks_mut(head_dim).enumerate().collect(), query.len() * rows * MACS, one)?;
         self.made(out, y);
         Ok(())
     }
