@@ -65,8 +65,8 @@ accuracy: $(INSTALLED) $(TOOLS) ## distances from the reference logits, divergen
 	$(BIN)/python tests/accuracy.py
 
 nightly: $(INSTALLED) $(TOOLS) ## the properties of the engine on tens of thousands of random programs (10 minutes)
-	$(BIN)/python -m pytest --hypothesis-profile=nightly --timeout=3600 tests/test_step_properties.py \
-		tests/test_fast_properties.py $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest --hypothesis-profile=nightly --timeout=3600 -o faulthandler_timeout=3600 \
+		tests/test_step_properties.py tests/test_fast_properties.py $(PYTEST_FLAGS)
 	PROPTEST_CASES=20000 cargo test $(CARGO_FLAGS) --release --test fast --test choices
 
 bench: $(INSTALLED) $(TOOLS) ## rates of the engine and of the package, built in release mode

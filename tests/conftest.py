@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ settings.register_profile("nightly", max_examples=1000, deadline=None, print_blo
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell that starts something in the background lets it ignore Ctrl-C, and so would all that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "smollm2: needs the SmolLM2-135M-Instruct weights (pulled once into the cache)")
 
 
