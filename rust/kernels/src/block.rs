@@ -1,4 +1,4 @@
-use std::ops::Range;
+use std::{marker::PhantomData, ops::Range};
 
 use crate::{
     interleave::POSITIONS,
@@ -49,7 +49,9 @@ impl<W: Tiles> Widening<W> for Once {
         sums: &mut [[f32; WIDTH]],
     ) {
         W::to_panels(simd, &weight[k.start / W::DEPTH..k.end / W::DEPTH], &mut self.0, DEPTH);
-        stretch.of(Widened { panels: &self.0, stride: DEPTH, depth: k.len() }).multiply(simd, sums);
+        stretch
+            .of(Widened::<W> { panels: &self.0, stride: DEPTH, depth: k.len(), tiles: PhantomData })
+            .multiply(simd, sums);
     }
 }
 
@@ -95,7 +97,7 @@ impl<W: Tiles> Block<'_, W> {
                         let after = (tile_start + k.end / W::DEPTH).min(self.weight.len());
                         let next = &self.weight[after..(after + k.len() / W::DEPTH).min(self.weight.len())];
                         let (start, ahead) = (k.start, Ahead::new(next));
-                        let stretch = Stretch { source: (), panels: W::PANELS, x, inner, start, ahead };
+                        let stretch = Stretch { source: (), x, inner, start, ahead };
                         widening.multiply(simd, weight, k, stretch, sums);
                     }
                 }

@@ -4,8 +4,8 @@ use std::{hint::black_box, marker::PhantomData};
 
 use crate::{
     interleave::group,
-    simd::{Simd, WIDTH},
-    tile::Lanes,
+    simd::{SIDE, Simd, WIDTH},
+    tile::{Lanes, Tiles},
 };
 
 /// Steps between two requests for memory: many at once would wait for each other, and the multipliers for them.
@@ -17,11 +17,12 @@ const LINE: usize = 64;
 pub(crate) trait Source {
     /// What one step along the reduced dimension takes.
     type Item;
-    /// Whether all panels lie in the same items.
-    const SHARED: bool;
+    /// Panels of a tile.
+    const PANELS: usize;
 
     fn items(&self, panel: usize) -> &[Self::Item];
-    fn lanes<S: Simd, const PANEL: usize>(simd: S, item: &Self::Item) -> S::Lanes;
+    /// What goes to a panel.
+    fn lanes<S: Simd>(simd: S, item: &Self::Item, panel: usize) -> S::Lanes;
 }
 
 /// Vectors as they are stored, widened in registers: for few positions this costs less than keeping them.
@@ -29,7 +30,7 @@ pub(crate) struct Stored<'a, W: Lanes>(pub &'a [W::Stored]);
 
 impl<W: Lanes> Source for Stored<'_, W> {
     type Item = W::Stored;
-    const SHARED: bool = true;
+    const PANELS: usize = W::PANELS;
 
     #[inline(always)]
     fn items(&self, _: usize) -> &[W::Stored] {
@@ -37,21 +38,22 @@ impl<W: Lanes> Source for Stored<'_, W> {
     }
 
     #[inline(always)]
-    fn lanes<S: Simd, const PANEL: usize>(simd: S, item: &W::Stored) -> S::Lanes {
-        W::panel::<S, PANEL>(simd, item)
+    fn lanes<S: Simd>(simd: S, item: &W::Stored, panel: usize) -> S::Lanes {
+        W::panel(simd, item, panel)
     }
 }
 
 /// Panels that were widened before, `stride` apart, of which `depth` are filled.
-pub(crate) struct Widened<'a> {
+pub(crate) struct Widened<'a, W> {
     pub panels: &'a [[f32; WIDTH]],
     pub stride: usize,
     pub depth: usize,
+    pub tiles: PhantomData<W>,
 }
 
-impl Source for Widened<'_> {
+impl<W: Tiles> Source for Widened<'_, W> {
     type Item = [f32; WIDTH];
-    const SHARED: bool = false;
+    const PANELS: usize = W::PANELS;
 
     #[inline(always)]
     fn items(&self, panel: usize) -> &[[f32; WIDTH]] {
@@ -59,7 +61,7 @@ impl Source for Widened<'_> {
     }
 
     #[inline(always)]
-    fn lanes<S: Simd, const PANEL: usize>(simd: S, item: &[f32; WIDTH]) -> S::Lanes {
+    fn lanes<S: Simd>(simd: S, item: &[f32; WIDTH], _: usize) -> S::Lanes {
         simd.load(item)
     }
 }
@@ -67,7 +69,6 @@ impl Source for Widened<'_> {
 /// A stretch of the reduced dimension of one tile, at all positions held.
 pub(crate) struct Stretch<'a, Q, T> {
     pub source: Q,
-    pub panels: usize,
     /// Interleaved, all of the reduced dimension.
     pub x: &'a [f32],
     pub inner: usize,
@@ -92,8 +93,8 @@ impl<'a, T> Stretch<'a, (), T> {
     /// The same with weights.
     #[inline(always)]
     pub fn of<Q: Source>(self, source: Q) -> Stretch<'a, Q, T> {
-        let Stretch { panels, x, inner, start, ahead, .. } = self;
-        Stretch { source, panels, x, inner, start, ahead }
+        let Stretch { x, inner, start, ahead, .. } = self;
+        Stretch { source, x, inner, start, ahead }
     }
 }
 
@@ -101,11 +102,11 @@ impl<Q: Source, T> Stretch<'_, Q, T> {
     /// sums[panel][p] = fma(panel[k], x[p][k], sums[panel][p]) for k ascending, in register blocks of positions.
     #[inline(always)]
     pub fn multiply<S: Simd>(&self, simd: S, sums: &mut [[f32; WIDTH]]) {
-        let positions = sums.len() / self.panels;
+        let positions = sums.len() / Q::PANELS;
         let depth = self.source.items(0).len();
-        let steps = self.panels * positions.div_ceil(S::BLOCK) * depth.div_ceil(STEP);
+        let blocks = Q::PANELS.div_ceil(side::<S, Q>()) * positions.div_ceil(S::BLOCK);
         // Kept from the optimiser, which would divide anew in the innermost loop.
-        let rate = black_box(self.ahead.lines.div_ceil(steps.max(1)));
+        let rate = black_box(self.ahead.lines.div_ceil((blocks * depth.div_ceil(STEP)).max(1)));
         let (mut done, mut line) = (0, 0);
         while done < positions {
             let size = group(positions - done, S::BLOCK);
@@ -132,35 +133,38 @@ impl<Q: Source, T> Stretch<'_, Q, T> {
         line: &mut usize,
         sums: &mut [[f32; WIDTH]],
     ) {
-        let positions = sums.len() / self.panels;
-        for panel in 0..self.panels {
-            let Some(sums) = sums[panel * positions + first..].first_chunk_mut::<P>() else { return };
-            let items = self.source.items(panel);
-            match panel {
-                1 if Q::SHARED => self.registers::<S, P, 1>(simd, items, first, rate, line, sums),
-                2 if Q::SHARED => self.registers::<S, P, 2>(simd, items, first, rate, line, sums),
-                3 if Q::SHARED => self.registers::<S, P, 3>(simd, items, first, rate, line, sums),
-                _ => self.registers::<S, P, 0>(simd, items, first, rate, line, sums),
-            }
+        // Of two, the first and the last: which half of a vector goes there is known outside of the loop.
+        self.registers::<S, P>(simd, 0, first, rate, line, sums);
+        let mut panel = side::<S, Q>();
+        while panel < Q::PANELS {
+            self.registers::<S, P>(simd, panel, first, rate, line, sums);
+            panel += side::<S, Q>();
         }
     }
 
-    /// The innermost block: `P` sums stay in registers. `rate` lines at a time are asked for from `line` on.
+    /// The innermost block: `P` sums of each of the panels side by side stay in registers. `rate` lines at a time are
+    /// asked for from `line` on.
     #[inline(always)]
-    fn registers<S: Simd, const P: usize, const PANEL: usize>(
+    fn registers<S: Simd, const P: usize>(
         &self,
         simd: S,
-        items: &[Q::Item],
+        panel: usize,
         first: usize,
         rate: usize,
         line: &mut usize,
-        sums: &mut [[f32; WIDTH]; P],
+        sums: &mut [[f32; WIDTH]],
     ) {
-        let depth = items.len();
+        let (positions, depth) = (sums.len() / Q::PANELS, self.source.items(0).len());
+        let side = side::<S, Q>();
         let x = &self.x[first * self.inner + self.start * P..].as_chunks::<P>().0[..depth];
-        let mut lanes = [simd.splat(0.0); P];
-        for p in 0..P {
-            lanes[p] = simd.load(&sums[p]);
+        let mut items = [self.source.items(panel); SIDE];
+        let mut lanes = [[simd.splat(0.0); P]; SIDE];
+        for at in 0..side {
+            items[at] = &self.source.items(panel + at)[..depth];
+            let sums = &sums[(panel + at) * positions + first..][..P];
+            for p in 0..P {
+                lanes[at][p] = simd.load(&sums[p]);
+            }
         }
         let mut start = 0;
         // Indices: a call of an iterator that is not inlined would cost the registers.
@@ -172,15 +176,30 @@ impl<Q: Source, T> Stretch<'_, Q, T> {
                 *line += 1;
             }
             for k in start..next {
-                let weight = Q::lanes::<S, PANEL>(simd, &items[k]);
+                let mut weights = [simd.splat(0.0); SIDE];
+                for at in 0..side {
+                    weights[at] = Q::lanes(simd, &items[at][k], panel + at);
+                }
                 for p in 0..P {
-                    lanes[p] = simd.fma(weight, simd.splat(x[k][p]), lanes[p]);
+                    let x = simd.splat(x[k][p]);
+                    for at in 0..side {
+                        lanes[at][p] = simd.fma(weights[at], x, lanes[at][p]);
+                    }
                 }
             }
             start = next;
         }
-        for p in 0..P {
-            simd.store(lanes[p], &mut sums[p]);
+        for at in 0..side {
+            let sums = &mut sums[(panel + at) * positions + first..][..P];
+            for p in 0..P {
+                simd.store(lanes[at][p], &mut sums[p]);
+            }
         }
     }
+}
+
+/// Panels that lie side by side in registers: all take the activations that are read for one.
+#[inline(always)]
+const fn side<S: Simd, Q: Source>() -> usize {
+    if S::SIDE < Q::PANELS { S::SIDE } else { Q::PANELS }
 }

@@ -19,6 +19,9 @@ pub(crate) use scalar::Scalar;
 /// fp32 lanes of one `Simd::Lanes`.
 pub(crate) const WIDTH: usize = 16;
 
+/// Most panels of weights side by side in registers.
+pub(crate) const SIDE: usize = 2;
+
 /// Two whole numbers as two i16 in one i32: the first in the low half.
 #[inline(always)]
 pub(crate) fn pair(first: i8, second: i8) -> i32 {
@@ -38,8 +41,10 @@ pub(crate) trait Simd: Copy {
     type Ints: Copy;
     /// Sixteen pairs of i16, one pair for each sum of `Ints`.
     type Pairs: Copy;
-    /// Positions whose accumulators fit the registers beside one panel of weights.
+    /// Positions whose accumulators fit the registers, for `SIDE` panels of weights and beside these.
     const BLOCK: usize;
+    /// Panels side by side, at most `SIDE`: with two, an activation is read for two multiply-adds.
+    const SIDE: usize;
 
     /// Asks for a cache line that will be read soon; it need not exist.
     #[inline(always)]

@@ -23,7 +23,7 @@ pub(crate) trait Tiles: Copy + Send + Sync {
 /// Tiles whose lanes are widened one vector at a time.
 pub(crate) trait Lanes: Tiles {
     /// The lanes that go to one panel.
-    fn panel<S: Simd, const PANEL: usize>(simd: S, vector: &Self::Stored) -> S::Lanes;
+    fn panel<S: Simd>(simd: S, vector: &Self::Stored, panel: usize) -> S::Lanes;
 }
 
 impl Tiles for Bf16 {
@@ -129,21 +129,21 @@ fn runs_from_panels<S: Simd>(simd: S, panels: &[[f32; WIDTH]], stride: usize, va
 
 impl Lanes for Bf16 {
     #[inline(always)]
-    fn panel<S: Simd, const PANEL: usize>(simd: S, vector: &Self::Stored) -> S::Lanes {
-        simd.widen(vector)[PANEL % Self::PANELS]
+    fn panel<S: Simd>(simd: S, vector: &Self::Stored, panel: usize) -> S::Lanes {
+        simd.widen(vector)[panel % Self::PANELS]
     }
 }
 
 impl Lanes for F32 {
     #[inline(always)]
-    fn panel<S: Simd, const PANEL: usize>(simd: S, vector: &Self::Stored) -> S::Lanes {
+    fn panel<S: Simd>(simd: S, vector: &Self::Stored, _: usize) -> S::Lanes {
         simd.load(vector)
     }
 }
 
 impl Lanes for Int8 {
     #[inline(always)]
-    fn panel<S: Simd, const PANEL: usize>(simd: S, vector: &Self::Stored) -> S::Lanes {
-        simd.widen_bytes(&vector.as_chunks::<WIDTH>().0[PANEL % Self::PANELS])
+    fn panel<S: Simd>(simd: S, vector: &Self::Stored, panel: usize) -> S::Lanes {
+        simd.widen_bytes(&vector.as_chunks::<WIDTH>().0[panel % Self::PANELS])
     }
 }

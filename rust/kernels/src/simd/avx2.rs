@@ -21,6 +21,7 @@ impl Simd for Avx2 {
     type Ints = [__m256i; 2];
     type Pairs = [__m256i; 2];
     const BLOCK: usize = 6;
+    const SIDE: usize = 1;
 
     #[inline(always)]
     fn prefetch<T>(self, line: *const T) {

@@ -20,6 +20,7 @@ impl Simd for Avx512 {
     type Ints = __m512i;
     type Pairs = __m512i;
     const BLOCK: usize = 12;
+    const SIDE: usize = 2;
 
     #[inline(always)]
     fn prefetch<T>(self, line: *const T) {

@@ -11,6 +11,7 @@ impl Simd for Scalar {
     type Ints = [i32; WIDTH];
     type Pairs = [i32; WIDTH];
     const BLOCK: usize = 4;
+    const SIDE: usize = 1;
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::Lanes {
