@@ -70,21 +70,35 @@ impl Front {
     }
 
     /// Offers at `tick` as much as the controller takes.
+    #[inline]
     pub fn feed<S: Schedule>(&mut self, controller: &mut S, map: &AddressMap, burst_bytes: u64, tick: u64) {
-        for kind in Kind::BOTH {
-            let trains = &mut self.trains[kind as usize];
-            while let Some(train) = trains.front_mut() {
-                let Train { address, number: id, .. } = *train;
-                let (bank, row) = map.bank_row(address);
-                let burst = Burst { id, address, row, bank: bank as u8, bytes: burst_bytes as u16, since: tick };
-                if !controller.has_room(kind) || controller.offer(tick, kind, burst) == Offer::Full {
-                    break;
-                }
-                train.take(1);
-                self.taken += 1;
-                if train.left == 0 {
-                    trains.pop_front();
-                }
+        self.feed_kind(controller, map, burst_bytes, tick, Kind::Read);
+        self.feed_kind(controller, map, burst_bytes, tick, Kind::Write);
+    }
+
+    #[inline(always)]
+    fn feed_kind<S: Schedule>(
+        &mut self,
+        controller: &mut S,
+        map: &AddressMap,
+        burst_bytes: u64,
+        tick: u64,
+        kind: Kind,
+    ) {
+        let trains = &mut self.trains[kind as usize];
+        while controller.has_room(kind)
+            && let Some(train) = trains.front_mut()
+        {
+            let Train { address, number: id, .. } = *train;
+            let (bank, row) = map.bank_row(address);
+            let burst = Burst { id, address, row, bank: bank as u8, bytes: burst_bytes as u16, since: tick };
+            if controller.offer(tick, kind, burst) == Offer::Full {
+                break;
+            }
+            train.take(1);
+            self.taken += 1;
+            if train.left == 0 {
+                trains.pop_front();
             }
         }
     }

@@ -27,6 +27,15 @@ fn rank_of(order: u64, bank: usize) -> u64 {
     order << 6 | bank as u64
 }
 
+/// The banks of a set, in order.
+fn banks_of(mut set: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bank = set.trailing_zeros() as usize;
+        set &= set.wrapping_sub(1);
+        (bank < MOST_BANKS).then_some(bank)
+    })
+}
+
 #[derive(Clone, Copy, Debug)]
 struct List {
     head: u16,
@@ -126,13 +135,12 @@ impl Queue {
 
     /// All that wait, bank by bank.
     pub fn bursts(&self) -> impl Iterator<Item = &Burst> {
-        (0..MOST_BANKS).flat_map(|bank| self.entries(bank)).map(|slot| &slot.burst)
+        banks_of(self.waiting()).flat_map(|bank| self.entries(bank)).map(|slot| &slot.burst)
     }
 
     /// Parts hits from others anew, where `open` says which row of a bank is open.
     pub fn sort(&mut self, open: impl Fn(usize) -> Option<u32>) {
-        let waiting = self.waiting();
-        for bank in (0..MOST_BANKS).filter(|bank| waiting >> bank & 1 == 1) {
+        for bank in banks_of(self.waiting()) {
             self.closed(bank);
             if let Some(row) = open(bank) {
                 self.opened(bank, row);
@@ -156,9 +164,7 @@ impl Queue {
 
     /// The requests of some banks with when they came, the oldest first.
     pub fn by_age(&self, banks: u64) -> Vec<(u64, &Burst)> {
-        let waiting = self.waiting() & banks;
-        let banks = (0..MOST_BANKS).filter(|bank| waiting >> bank & 1 == 1);
-        let mut slots: Vec<&Slot> = banks.flat_map(|bank| self.entries(bank)).collect();
+        let mut slots: Vec<&Slot> = banks_of(self.waiting() & banks).flat_map(|bank| self.entries(bank)).collect();
         slots.sort_unstable_by_key(|slot| slot.order);
         slots.into_iter().map(|slot| (slot.arrival, &slot.burst)).collect()
     }
@@ -364,7 +370,7 @@ impl Queue {
     /// All entries by bank.
     pub fn encode(&self, origin: &Origin, out: &mut Vec<u64>) {
         out.extend([self.hits, self.others, self.held]);
-        for bank in 0..MOST_BANKS {
+        for bank in banks_of(self.waiting()) {
             for slot in self.entries(bank) {
                 out.extend([slot.order.wrapping_sub(self.order), slot.arrival.wrapping_sub(origin.tick)]);
                 slot.burst.encode(origin, out);
