@@ -16,11 +16,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bursts taken in a course, at most and at least; between them, the power of two that moves in an eighth of the time
-/// between two refreshes.
+/// between two refreshes. To look for a shorter one takes as long as to work it out.
 const LONGEST: u64 = 512;
-const SHORTEST: u64 = 32;
-/// The longest one that a refresh is near: hardly two begin at the same distance from it.
-const NEAR: u64 = 64;
+const SHORTEST: u64 = 128;
 /// Courses begin at multiples of their length, so that few are different; or as many bursts later, since a controller may
 /// take some at once.
 const LATE: u64 = 8;
@@ -45,6 +43,10 @@ pub struct Line {
 /// A flight at the end of a course: its number, bursts still to come, and the tick of its latest burst, if one is done.
 pub type Left = (u64, u64, Option<u64>);
 
+/// Which course came before, and what beside it decides that another follows: the length of that, and its line as seen from
+/// where the first began.
+type Passage = (u32, [u64; 5]);
+
 /// A stretch that was worked out once. Numbers and ticks count from where it began.
 #[derive(Debug)]
 pub struct Course {
@@ -59,8 +61,6 @@ pub struct Course {
     end: Box<Frfcfs>,
     /// What was counted on the way.
     books: Gain,
-    /// No refresh was near.
-    calm: bool,
     pub left: Vec<Left>,
     /// Number and tick of each flight that was done, in order of time.
     pub answers: Vec<(u64, u64)>,
@@ -93,12 +93,9 @@ impl Walk {
         self.begin.since(&self.course.begin)
     }
 
-    /// Books the whole course. Of the controller's state only the calendar goes on.
+    /// Books the whole course.
     fn book(&self, controller: &mut Frfcfs) {
         controller.device_mut().statistics.repeat_gain(&self.course.books, 1);
-        if !self.course.calm {
-            controller.adopt_calendar(&self.course.end, self.shift().tick);
-        }
     }
 
     /// The controller at the end of the course, which has been booked, from what it was at some beginning.
@@ -125,8 +122,8 @@ struct Courses {
     /// Hashes of states that were met. Most never come back, and a course takes a whole controller to keep: so only what
     /// comes again is worked out.
     met: HashSet<u64>,
-    /// Which course follows which, given the calendar and the line: everything else is known from the first.
-    next: HashMap<(u32, Vec<u64>), u32>,
+    /// Which course follows which, given its length and the line: everything else is known from the first.
+    next: HashMap<Passage, u32>,
 }
 
 impl Courses {
@@ -170,11 +167,11 @@ struct Record {
     taken: u64,
     before: Gain,
     /// No refresh was nearer than this.
-    calm: Option<u64>,
+    reach: u64,
     /// How often reads and writes had taken turns.
     turned: u64,
     /// The course that ended where this began, and what else decides that this follows.
-    after: Option<(u32, Vec<u64>)>,
+    after: Option<Passage>,
 }
 
 /// The courses of a channel, and where it is on them.
@@ -198,8 +195,7 @@ pub struct Recall {
     ticks: (u64, u64),
     /// Bursts after which addresses lie the same, as many rows up.
     span: (u64, u32),
-    /// Where the calendar's next refresh stands in a controller's state, and what that state's margin of time is.
-    calendar_at: usize,
+    /// Of time, in what is encoded of the books.
     margin: u64,
 }
 
@@ -208,8 +204,6 @@ impl Recall {
     pub fn new(span: Option<(u64, u32)>, controller: &Frfcfs, queue: u64) -> Option<Self> {
         let Device { banks, refresher, .. } = controller.device();
         let (rules, buses) = (&banks.rules, banks.layout.pseudo_channels as u64);
-        let mut state = Vec::new();
-        banks.encode(0, 0, &mut state);
         let interval = refresher.interval();
         let length = (interval / 8).saturating_mul(buses) / rules.burst_ticks.max(1);
         let length = 1 << length.clamp(SHORTEST, LONGEST).ilog2();
@@ -224,7 +218,6 @@ impl Recall {
             look_at: SHORTEST,
             taken: 0,
             span: span?,
-            calendar_at: state.len(),
             margin: rules.data_start.into_iter().max().unwrap_or(0) + 1,
         })
     }
@@ -308,9 +301,13 @@ impl Recall {
         // It may end late: when the queue has been filled, and all commands of a tick have gone out.
         let beyond = controller.room_for_reads() + LATE;
         let Some(mut length) = self.length(&line, beyond) else { return };
+        // Hardly two courses begin at the same distance from a refresh, so they end before the next.
         let refresh = controller.device().refresher.next().saturating_sub(tick);
-        while length > NEAR && refresh < self.reach(length) {
+        while refresh < self.reach(length) {
             length /= 2;
+            if length < SHORTEST {
+                return;
+            }
         }
         let reads = line.address..line.address + length + beyond;
         if line.left >= length + beyond {
@@ -324,16 +321,13 @@ impl Recall {
         let spans = line.address / self.span.0;
         let row = (spans as u32).wrapping_mul(self.span.1);
         let begin = Origin { tick, row, address: spans * self.span.0, id: line.number };
-        let (calendar, calm) = self.calendar(controller, tick, length);
         let courses = Arc::clone(&self.courses);
         let mut courses = courses.lock().unwrap_or_else(PoisonError::into_inner);
         let after = self.behind.as_ref().map(|behind| {
-            let mut passage = calendar;
             // The line may go on elsewhere, or in other pieces.
-            passage
-                .extend([line.address.wrapping_sub(behind.begin.address), line.number.wrapping_sub(behind.begin.id)]);
-            passage.extend([line.left, line.each]);
-            (behind.id, passage)
+            let address = line.address.wrapping_sub(behind.begin.address);
+            let number = line.number.wrapping_sub(behind.begin.id);
+            (behind.id, [length, address, number, line.left, line.each])
         });
         let next = after.as_ref().and_then(|after| courses.next.get(after));
         self.walk = next.and_then(|&id| courses.walk(id, begin));
@@ -341,7 +335,7 @@ impl Recall {
             return;
         }
         self.catch_up(controller);
-        let key = self.key(controller, &begin, line, length, calm);
+        let key = self.key(controller, &begin, line, length);
         let hash = hash(&key);
         self.walk = courses.find(hash, &key, begin);
         if let Some(walk) = &self.walk {
@@ -359,27 +353,14 @@ impl Recall {
         if let Some(flights) = &mut device.flights {
             flights.log = Some(Vec::new());
         }
-        let calm = calm.then(|| self.reach(length));
-        self.record = Some(Record { key, begin, taken, before, calm, turned, after });
-    }
-
-    /// When refreshes come next, for a course of `length`; and whether that is not soon, and does not matter.
-    fn calendar(&self, controller: &Frfcfs, tick: u64, length: u64) -> (Vec<u64>, bool) {
-        let mut calendar = Vec::new();
-        controller.device().refresher.encode(tick, &mut calendar);
-        let (next, reach) = (calendar[0], self.reach(length));
-        calendar[0] = next.min(reach);
-        calendar.push(length);
-        (calendar, next >= reach)
+        let reach = self.reach(length);
+        self.record = Some(Record { key, begin, taken, before, reach, turned, after });
     }
 
     /// All that decides what comes.
-    fn key(&self, controller: &Frfcfs, begin: &Origin, line: Line, length: u64, calm: bool) -> Vec<u64> {
+    fn key(&self, controller: &Frfcfs, begin: &Origin, line: Line, length: u64) -> Vec<u64> {
         let mut key = Vec::with_capacity(1024);
         controller.encode_reads(begin, &mut key);
-        if calm {
-            key[self.calendar_at] = self.reach(length);
-        }
         controller.device().statistics.encode(begin.tick, self.margin, &mut key);
         for (number, left, done) in left_before(controller, line.number + 1, begin) {
             key.extend([number, left, done.map_or(u64::MAX, |tick| tick)]);
@@ -392,7 +373,7 @@ impl Recall {
     fn keep(&mut self, record: Record, controller: &mut Frfcfs, tick: u64, taken: u64, line: Line) {
         let ticks = tick - record.begin.tick;
         let log = controller.device().flights.as_ref().and_then(|flights| flights.log.as_ref());
-        let near = record.calm.is_some_and(|reach| ticks >= reach);
+        let near = ticks >= record.reach;
         let Some(log) = log.filter(|_| !near && controller.turned() == record.turned) else { return };
         let begin = record.begin;
         let mut answers: Vec<_> =
@@ -411,7 +392,6 @@ impl Recall {
             ticks,
             taken: taken - record.taken,
             flights: line.number - begin.id,
-            calm: record.calm.is_some(),
             left,
             answers,
             end,

@@ -251,14 +251,14 @@ impl Frfcfs {
         self.queues[1].sort(|bank| (banks.open >> bank & 1 == 1).then(|| banks.row[bank]));
     }
 
-    /// As `Schedule::encode`, without the writes that wait.
+    /// As `Schedule::encode`, without the writes that wait and the refreshes that are to come.
     pub fn encode_reads(&self, origin: &Origin, out: &mut Vec<u64>) {
+        self.device.banks.encode(origin.tick, origin.row, out);
         self.encode_queues(origin, &self.queues[..1], out);
     }
 
     fn encode_queues(&self, origin: &Origin, queues: &[Queue], out: &mut Vec<u64>) {
         let now = origin.tick;
-        self.device.encode(origin, out);
         queues.iter().for_each(|queue| queue.encode(origin, out));
         // Which edge comes next and what goes first. Lower bounds of what comes next decide nothing.
         out.extend([u64::from(self.half_ticks) & now, u64::from(self.writing), self.active.banks]);
@@ -386,6 +386,7 @@ impl Schedule for Frfcfs {
     }
 
     fn encode(&self, origin: &Origin, out: &mut Vec<u64>) {
+        self.device.encode(origin, out);
         self.encode_queues(origin, &self.queues, out);
     }
 
