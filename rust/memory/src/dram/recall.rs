@@ -59,8 +59,9 @@ pub struct Course {
     pub flights: u64,
     /// The state at the end, without books and flights.
     end: Box<Frfcfs>,
-    /// What was counted on the way.
+    /// What was counted on the way, and the writes that waited for each bus.
     books: Gain,
+    writes: [u32; 4],
     pub left: Vec<Left>,
     /// Number and tick of each flight that was done, in order of time.
     pub answers: Vec<(u64, u64)>,
@@ -105,6 +106,7 @@ impl Walk {
         end.shift(&by);
         let mut statistics = std::mem::take(&mut from.device_mut().statistics);
         statistics.resume(&self.course.books, self.end_tick());
+        statistics.exchange(self.course.writes, from.writes_waiting());
         end.device_mut().statistics = statistics;
         end.device_mut().flights = from.device_mut().flights.take();
         end.adopt_calendar(from, 0);
@@ -362,6 +364,8 @@ impl Recall {
         let mut key = Vec::with_capacity(1024);
         controller.encode_reads(begin, &mut key);
         controller.device().statistics.encode(begin.tick, self.margin, &mut key);
+        // A bus that has writes is never without requests.
+        key.extend(controller.writes_waiting().map(|writes| u64::from(writes > 0)));
         for (number, left, done) in left_before(controller, line.number + 1, begin) {
             key.extend([number, left, done.map_or(u64::MAX, |tick| tick)]);
         }
@@ -396,6 +400,7 @@ impl Recall {
             answers,
             end,
             books,
+            writes: controller.writes_waiting(),
             key: record.key,
         };
         let mut courses = self.courses.lock().unwrap_or_else(PoisonError::into_inner);

@@ -266,6 +266,13 @@ impl Statistics {
         }
     }
 
+    /// So many other requests wait for each bus in place of those `before`.
+    pub(super) fn exchange(&mut self, before: [u32; 4], now: [u32; 4]) {
+        for (bus, (before, now)) in self.buses.iter_mut().zip(before.into_iter().zip(now)) {
+            bus.queued = bus.queued - before + now;
+        }
+    }
+
     /// Adds `times` what came since `before`, `ticks` being what passed since.
     pub fn repeat(&mut self, before: &Statistics, times: u64, ticks: u64) {
         let gain = self.gain(0).since(&before.gain(0));
@@ -276,8 +283,8 @@ impl Statistics {
         self.buses.iter_mut().for_each(|bus| bus.shift(shift));
     }
 
-    /// What later counts depend on, times relative to `now`; spans that lie `margin` before all open gaps do not matter:
-    /// as long as data come after their command, at least.
+    /// What later counts depend on beside the requests in the queues, times relative to `now`; spans that lie `margin`
+    /// before all open gaps do not matter: as long as data come after their command, at least.
     pub fn encode(&self, now: u64, margin: u64, out: &mut Vec<u64>) {
         for bus in &self.buses {
             if !bus.used {
@@ -286,7 +293,7 @@ impl Statistics {
             }
             // Data ends may lie ahead of or behind `now`; a gap can only begin there.
             let from = bus.end.min(now);
-            out.extend([bus.end.wrapping_sub(now), u64::from(bus.last), u64::from(bus.queued)]);
+            out.extend([bus.end.wrapping_sub(now), u64::from(bus.last)]);
             for span in [bus.empty, bus.refresh] {
                 let past = span.1 <= from.saturating_sub(margin);
                 out.extend(if past { [0, 0] } else { [span.0.wrapping_sub(now), span.1.wrapping_sub(now)] });

@@ -244,6 +244,15 @@ impl Frfcfs {
         !self.queues[1].is_empty() && self.queues[1].bursts().any(|burst| addresses.contains(&burst.address))
     }
 
+    /// Writes that wait for each data bus.
+    pub fn writes_waiting(&self) -> [u32; 4] {
+        let mut waiting = [0; 4];
+        for burst in self.queues[1].bursts() {
+            waiting[self.device.banks.layout.of(burst.bank as usize).pseudo_channel() % 4] += 1;
+        }
+        waiting
+    }
+
     /// Takes over the writes that wait.
     pub fn adopt_writes(&mut self, other: &Frfcfs) {
         self.queues[1].clone_from(&other.queues[1]);
