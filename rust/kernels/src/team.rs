@@ -93,6 +93,8 @@ impl<'a> Job<'a> {
 struct Team {
     /// The job under way, null if there is none; it lies on the leader's stack.
     job: AtomicPtr<Job<'static>>,
+    /// Jobs so far.
+    jobs: AtomicUsize,
     /// Threads that may have seen it.
     inside: AtomicUsize,
     /// Threads that look.
@@ -120,9 +122,16 @@ impl Team {
     /// Looks for jobs until the work is over.
     fn look(&self) {
         let _looking = Counted::new(&self.looking);
-        let mut looks = 0;
+        let (mut looks, mut helped) = (0, 0);
         while !self.over.load(Ordering::SeqCst) && WORKS.load(Ordering::SeqCst) == 1 {
-            looks = if self.help() { 0 } else { looks + 1 };
+            // Once for each: whoever came back would only take the job's memory from those who are still at it. A job is
+            // there before it is counted, so that none is missed.
+            let jobs = self.jobs.load(Ordering::SeqCst);
+            if jobs != helped && self.help() {
+                (looks, helped) = (0, jobs);
+            } else {
+                looks += 1;
+            }
             if looks < LOOKS || yield_now() != Some(Yield::Executed) {
                 wait(looks);
             }
@@ -147,6 +156,7 @@ impl Team {
         let job = Job::new(count, self.looking.load(Ordering::Relaxed) + 1, run);
         let end = Ended(self);
         self.job.store(ptr::from_ref(&job).cast_mut().cast(), Ordering::SeqCst);
+        self.jobs.fetch_add(1, Ordering::SeqCst);
         job.work();
         drop(end);
     }
