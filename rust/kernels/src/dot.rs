@@ -1,7 +1,7 @@
 use crate::{
     KernelError, Level, Vectors,
     error::Check,
-    row::columns,
+    row::AHEAD,
     simd::{Bf16, F32, Format, Int8, Kernel, Simd},
 };
 
@@ -219,7 +219,13 @@ impl<W: Format> Rows<'_, W> {
         for (sum, acc) in sums.iter_mut().zip(acc.chunks(W::LANES)) {
             *sum = W::load(simd, acc);
         }
-        let sums = columns::<W, S, COUNT>(simd, p, vectors, self.stride, 1, sums);
+        for (row, p) in p.iter().enumerate() {
+            let p = simd.splat(*p);
+            for (at, sum) in sums.iter_mut().enumerate() {
+                simd.prefetch(vectors.as_ptr().wrapping_add((row + AHEAD / COUNT) * self.stride + at));
+                *sum = W::fma_splat(simd, &vectors[row * self.stride + at], p, *sum);
+            }
+        }
         for (sum, acc) in sums.into_iter().zip(acc.chunks_mut(W::LANES)) {
             W::store(simd, sum, acc);
         }

@@ -9,7 +9,7 @@ use crate::{
     integer::Integers,
     interleave::{POSITIONS, interleave},
     order::{add_tree, split_range},
-    row::{OUTPUTS, Row},
+    row::Row,
     simd::{Bf16, Coding, F32, Format, Int8, Kernel, Q40, Q41, Q80, Simd, pair},
     team::each,
     tile::{BlockTiles, Lanes, Tiles},
@@ -20,6 +20,10 @@ const TASK_POSITIONS: usize = POSITIONS;
 
 /// Most tasks of a thread by tiles: enough to even out what else the processor does, and to end together.
 const MOST_TASKS_PER_THREAD: usize = 32;
+/// The same at one position, whose tasks are over soon: neighbouring tiles are best read side by side.
+const MOST_SHORT_TASKS_PER_THREAD: usize = 4;
+/// Most vectors that such a task reads of several tiles: 512 KB, some microseconds.
+const SHORT_TASK_VECTORS: usize = 1 << 13;
 
 /// A checked product, and the tiles of it that are wanted.
 pub(crate) struct Work<'a> {
@@ -107,8 +111,12 @@ fn by_tiles<'a>(
     threads: usize,
     tasks: &mut Vec<Task<'a>>,
 ) {
-    let least = if positions == 1 { OUTPUTS / shape.lanes } else { 1 };
-    let size = tiles.len().div_ceil(threads * MOST_TASKS_PER_THREAD).next_multiple_of(least);
+    let size = if positions == 1 {
+        let most = (SHORT_TASK_VECTORS / shape.inner.max(1)).max(1);
+        tiles.len().div_ceil(threads * MOST_SHORT_TASKS_PER_THREAD).min(most)
+    } else {
+        tiles.len().div_ceil(threads * MOST_TASKS_PER_THREAD)
+    };
     let mine = tasks.len();
     for first in tiles.clone().step_by(size) {
         let out = Out { rows: Vec::with_capacity(positions), first: first * shape.lanes };

@@ -45,6 +45,8 @@ pub(crate) trait Simd: Copy {
     const BLOCK: usize;
     /// Panels side by side, at most `SIDE`: with two, an activation is read for two multiply-adds.
     const SIDE: usize;
+    /// Outputs whose sums fit the registers, with enough of them to hide the latency of a multiply-add.
+    const OUTPUTS: usize;
 
     /// Asks for a cache line that will be read soon; it need not exist.
     #[inline(always)]

@@ -22,6 +22,7 @@ impl Simd for Avx2 {
     type Pairs = [__m256i; 2];
     const BLOCK: usize = 6;
     const SIDE: usize = 1;
+    const OUTPUTS: usize = 64;
 
     #[inline(always)]
     fn prefetch<T>(self, line: *const T) {

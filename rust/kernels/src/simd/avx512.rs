@@ -21,6 +21,7 @@ impl Simd for Avx512 {
     type Pairs = __m512i;
     const BLOCK: usize = 12;
     const SIDE: usize = 2;
+    const OUTPUTS: usize = 128;
 
     #[inline(always)]
     fn prefetch<T>(self, line: *const T) {

@@ -12,6 +12,7 @@ impl Simd for Scalar {
     type Pairs = [i32; WIDTH];
     const BLOCK: usize = 4;
     const SIDE: usize = 1;
+    const OUTPUTS: usize = 64;
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::Lanes {
