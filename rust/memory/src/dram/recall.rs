@@ -11,7 +11,7 @@ use super::controller::frfcfs::Frfcfs;
 use super::controller::issue::Device;
 use super::controller::{Origin, Schedule};
 use super::gain::Gain;
-use super::skip::hash;
+use super::stretch::hash;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -10,12 +10,9 @@ use super::run::Run;
 use super::statistics::Statistics;
 use super::stretch::Stretches;
 use super::traffic::{Addresses, Each, Traffic};
-use std::collections::HashMap;
 
-/// States kept, at most, all channels together; then a new search begins.
-const KEPT: usize = 2048;
 /// Ticks handled between two looks at most.
-const LOOKLESS: usize = 64;
+const LOOKLESS: usize = 1 << 10;
 /// Shorter streams are not worth a look.
 const SHORT: u64 = 1 << 12;
 
@@ -59,7 +56,8 @@ struct Seen {
     statistics: Vec<Statistics>,
 }
 
-/// Looks for repeated state in a run of evenly spaced requests.
+/// Looks for repeated state in a run of evenly spaced requests. What is found is compared with few states seen before,
+/// those of the first, second, fourth, .. look, as Brent does with one (BIT 20, 1980): no period is too long.
 pub(super) struct Skipper {
     /// The stream lies the same when it has moved by a multiple of this.
     span_bytes: u64,
@@ -73,15 +71,11 @@ pub(super) struct Skipper {
     every_requests: u64,
     next_tick: u64,
     next_request: u64,
+    looks: u64,
     seen: Vec<Seen>,
-    by_hash: HashMap<u64, usize>,
+    /// Room for a state.
+    state: Vec<u64>,
     done: bool,
-}
-
-pub(super) fn hash(state: &[u64]) -> u64 {
-    state
-        .iter()
-        .fold(0x9E37_79B9_7F4A_7C15, |sum, word| (sum ^ word).wrapping_mul(0xBF58_476D_1CE4_E5B9).rotate_left(29))
 }
 
 impl Skipper {
@@ -105,8 +99,9 @@ impl Skipper {
             every_requests,
             next_tick: cycle_ticks,
             next_request: every_requests,
+            looks: 0,
             seen: Vec::new(),
-            by_hash: HashMap::new(),
+            state: Vec::new(),
             done: false,
         })
     }
@@ -147,24 +142,21 @@ impl Skipper {
             self.next_request = run.cut + self.every_requests;
         }
         let (origin, offset) = self.place(run);
-        let mut state = Vec::with_capacity(1024);
-        state.push(offset);
-        run.encode(&origin, &mut state);
-        let key = hash(&state);
-        let statistics = || run.lanes.iter().map(|lane| lane.controller.device().statistics.clone()).collect();
-        if let Some(before) = self.by_hash.get(&key).map(|&at| &self.seen[at]).filter(|seen| seen.state == state) {
+        self.state.clear();
+        self.state.push(offset);
+        run.encode(&origin, &mut self.state);
+        if let Some(before) = self.seen.iter().find(|seen| seen.state == self.state) {
             Self::jump(run, before, &origin);
             self.done = true;
             self.seen.clear();
             return;
         }
-        if self.seen.len() * run.lanes.len() >= KEPT {
-            self.seen.clear();
-            self.by_hash.clear();
+        self.looks += 1;
+        if self.looks.is_power_of_two() {
+            let statistics = run.lanes.iter().map(|lane| lane.controller.device().statistics.clone()).collect();
+            let (state, tick, cut, sent) = (self.state.clone(), run.tick, run.cut, run.sent());
+            self.seen.push(Seen { state, tick, cut, sent, origin, statistics });
         }
-        self.by_hash.insert(key, self.seen.len());
-        let (tick, cut, sent) = (run.tick, run.cut, run.sent());
-        self.seen.push(Seen { state, tick, cut, sent, origin, statistics: statistics() });
     }
 
     /// Adds as many periods as leave some of the traffic, or of what is to be measured, for the end.

@@ -8,12 +8,13 @@ use super::controller::{Origin, Schedule};
 use super::gain::Gain;
 use super::latencies::Latencies;
 use super::run::Run;
-use super::skip::hash;
 use std::collections::HashMap;
 
-/// States kept at most, after which no more are looked for; and as long as hardly anything was walked.
+/// States kept at most, after which no more are looked for; and as long as little was walked.
 const KEPT: usize = 2048;
 const TRIED: usize = 512;
+/// Bursts of stretches worked out, at most, as long as hardly anything was walked.
+const HOPED: u64 = 1 << 14;
 /// Stretches that would fit between two refreshes.
 const PARTS: u64 = 12;
 /// Bursts of a stretch, at least and at most.
@@ -62,6 +63,11 @@ pub(super) struct Stretches<S> {
     open: Option<Open>,
     /// Bursts cut at which to look.
     pub pause: u64,
+}
+
+pub(super) fn hash(state: &[u64]) -> u64 {
+    let add = |sum: u64, word: &u64| (sum ^ word).wrapping_mul(0xBF58_476D_1CE4_E5B9).rotate_left(29);
+    state.iter().fold(0x9E37_79B9_7F4A_7C15, add)
 }
 
 impl<S: Schedule> Stretches<S> {
@@ -126,8 +132,12 @@ impl<S: Schedule> Stretches<S> {
         if let Some(&at) = alike.iter().find(|&&at| self.states[at].key == key) {
             return Some(at);
         }
-        let pays = run.skipped > run.cut / 4;
-        if self.states.len() >= if pays { KEPT } else { TRIED } {
+        let most = match run.cut / run.skipped.max(1) {
+            0..4 => KEPT,
+            4..16 => TRIED,
+            _ => TRIED.min((HOPED / self.length) as usize),
+        };
+        if self.states.len() >= most {
             return None;
         }
         alike.push(self.states.len());
