@@ -4,7 +4,7 @@ use crate::{
     interleave::{POSITIONS, group},
     region::Task,
     row::AHEAD,
-    simd::{Simd, WIDTH},
+    simd::{Kernel, SIDE, Simd, WIDTH},
 };
 
 /// Runs of sixteen outputs in a tile.
@@ -22,16 +22,20 @@ pub(crate) struct Integers<'a> {
     pub weight: &'a [[i8; RUNS * WIDTH]],
 }
 
-impl Integers<'_> {
+impl Kernel for Integers<'_> {
+    type Output = ();
+
     #[inline(always)]
-    pub fn run<S: Simd>(mut self, simd: S) {
+    fn run<S: Simd>(mut self, simd: S) {
         if self.task.positions.len() == 1 {
             self.row(simd);
         } else {
             self.block(simd);
         }
     }
+}
 
+impl Integers<'_> {
     /// One position: pairs are made as the weights are read.
     #[inline(always)]
     fn row<S: Simd>(&mut self, simd: S) {
@@ -63,8 +67,7 @@ impl Integers<'_> {
     fn block<S: Simd>(&mut self, simd: S) {
         let (inner, positions) = (self.task.shape.inner, self.task.positions.clone());
         let count = inner.div_ceil(2);
-        // [run][depth][16]
-        let mut panels = vec![[0; WIDTH]; RUNS * DEPTH];
+        let mut pairs = vec![[[0; WIDTH]; RUNS]; DEPTH];
         let mut sums = vec![[[0; WIDTH]; RUNS]; POSITIONS.min(positions.len())];
         for first in positions.clone().step_by(POSITIONS) {
             let held = POSITIONS.min(positions.end - first);
@@ -74,10 +77,9 @@ impl Integers<'_> {
                 for start in (0..count).step_by(DEPTH) {
                     let end = count.min(start + DEPTH);
                     let (from, after) = (tile * inner + 2 * start, tile * inner + inner.min(2 * end));
-                    make_pairs(simd, &self.weight[from..after], &mut panels);
+                    make_pairs(simd, &self.weight[from..after], &mut pairs);
                     let next = &self.weight[after..self.weight.len().min(after + 2 * DEPTH)];
-                    Stretch { x, count, start, depth: end - start, panels: &panels, next }
-                        .multiply(simd, &mut sums[..held]);
+                    Stretch { x, count, start, pairs: &pairs[..end - start], next }.multiply(simd, &mut sums[..held]);
                 }
                 for (at, sums) in sums[..held].iter().enumerate() {
                     self.give(first - positions.start + at, tile, sums.as_flattened());
@@ -123,18 +125,28 @@ fn add_two<S: Simd>(
     }
 }
 
-/// Pairs of neighbours along the reduced dimension, run by run; the last of an odd number beside zeros.
+/// Pairs of neighbours along the reduced dimension; the last of an odd number beside zeros.
 #[inline(always)]
-fn make_pairs<S: Simd>(simd: S, weight: &[[i8; RUNS * WIDTH]], panels: &mut [[i32; WIDTH]]) {
-    let zeros = [0; RUNS * WIDTH];
-    let mut k = 0;
-    while 2 * k < weight.len() {
-        let second = if 2 * k + 1 < weight.len() { &weight[2 * k + 1] } else { &zeros };
-        let (first, second) = (weight[2 * k].as_chunks::<WIDTH>().0, second.as_chunks::<WIDTH>().0);
-        for run in 0..RUNS {
-            simd.store_pairs(simd.pair(&first[run], &second[run]), &mut panels[run * DEPTH + k]);
-        }
-        k += 1;
+fn make_pairs<S: Simd>(simd: S, weight: &[[i8; RUNS * WIDTH]], pairs: &mut [[[i32; WIDTH]; RUNS]]) {
+    let (twos, rest) = weight.as_chunks::<2>();
+    for ([first, second], pairs) in twos.iter().zip(&mut *pairs) {
+        make_pair(simd, first, second, pairs);
+    }
+    if let ([last], Some(pairs)) = (rest, pairs.get_mut(twos.len())) {
+        make_pair(simd, last, &[0; RUNS * WIDTH], pairs);
+    }
+}
+
+#[inline(always)]
+fn make_pair<S: Simd>(
+    simd: S,
+    first: &[i8; RUNS * WIDTH],
+    second: &[i8; RUNS * WIDTH],
+    pairs: &mut [[i32; WIDTH]; RUNS],
+) {
+    let (first, second) = (first.as_chunks::<WIDTH>().0, second.as_chunks::<WIDTH>().0);
+    for run in 0..RUNS {
+        simd.store_pairs(simd.pair(&first[run], &second[run]), &mut pairs[run]);
     }
 }
 
@@ -145,9 +157,7 @@ struct Stretch<'a> {
     /// Pairs of a position.
     count: usize,
     start: usize,
-    depth: usize,
-    /// `[run][DEPTH]`, of which `depth` are filled.
-    panels: &'a [[i32; WIDTH]],
+    pairs: &'a [[[i32; WIDTH]; RUNS]],
     /// Weights that become pairs next.
     next: &'a [[i8; RUNS * WIDTH]],
 }
@@ -162,10 +172,10 @@ impl Stretch<'_> {
             let size = group(held - done, S::BLOCK);
             let (lines, first) = (self.next.len(), done);
             done += size;
-            for run in 0..RUNS {
+            for run in (0..RUNS).step_by(S::SIDE) {
                 // A few at a time: many at once would wait for each other.
                 let ahead = (first * RUNS + run * size) * lines / (held * RUNS)
-                    ..(first * RUNS + (run + 1) * size) * lines / (held * RUNS);
+                    ..(first * RUNS + (run + S::SIDE) * size) * lines / (held * RUNS);
                 for line in &self.next[ahead] {
                     simd.prefetch(line);
                 }
@@ -183,23 +193,31 @@ impl Stretch<'_> {
         }
     }
 
+    /// `P` sums of each of `S::SIDE` runs stay in registers.
     #[inline(always)]
     fn registers<S: Simd, const P: usize>(&self, simd: S, first: usize, run: usize, sums: &mut [[[i32; WIDTH]; RUNS]]) {
-        let panel = &self.panels[run * DEPTH..][..self.depth];
-        let x = &self.x[first * self.count + self.start * P..].as_chunks::<P>().0[..self.depth];
-        let mut held = [simd.zero_ints(); P];
-        for k in 0..self.depth {
-            let weight = simd.load_pairs(&panel[k]);
+        let x = &self.x[first * self.count + self.start * P..].as_chunks::<P>().0[..self.pairs.len()];
+        let sums = &mut sums[first..first + P];
+        let mut held = [[simd.zero_ints(); P]; SIDE];
+        for at in 0..S::SIDE {
             for p in 0..P {
-                held[p] = simd.add_products(weight, simd.splat_pair(x[k][p]), held[p]);
+                held[at][p] = simd.load_ints(&sums[p][run + at]);
             }
         }
-        for p in 0..P {
-            let mut added = [0; WIDTH];
-            simd.store_ints(held[p], &mut added);
-            let sum = &mut sums[first + p][run];
-            for lane in 0..WIDTH {
-                sum[lane] += added[lane];
+        for k in 0..self.pairs.len() {
+            // With one run, twice the same.
+            let (pairs, last) = (&self.pairs[k], run + S::SIDE - 1);
+            let weights = [simd.load_pairs(&pairs[run]), simd.load_pairs(&pairs[last])];
+            for p in 0..P {
+                let x = simd.splat_pair(x[k][p]);
+                for at in 0..S::SIDE {
+                    held[at][p] = simd.add_products(weights[at], x, held[at][p]);
+                }
+            }
+        }
+        for at in 0..S::SIDE {
+            for p in 0..P {
+                simd.store_ints(held[at][p], &mut sums[p][run + at]);
             }
         }
     }

@@ -99,7 +99,7 @@ pub(crate) fn run(level: Level, work: Vec<Work>) {
             }
         }
     }
-    each(tasks, macs, |task| level.run(task));
+    each(tasks, macs, |task| task.run_at(level));
 }
 
 /// Few positions: each task has some tiles, and their columns of every row.
@@ -225,6 +225,15 @@ impl Kernel for Task<'_> {
 }
 
 impl<'a> Task<'a> {
+    fn run_at(self, level: Level) {
+        match (self.shape.x, self.shape.weight) {
+            (X::Pairs(x, scales), Tiled::Vectors(Vectors::Int8(weight))) => {
+                level.run_whole(Integers { task: self, x, scales, weight: weight.as_chunks().0 });
+            }
+            _ => level.run(self),
+        }
+    }
+
     #[inline(always)]
     fn vectors<S: Simd>(self, simd: S, weight: Vectors<'a>) {
         match (self.shape.x, weight) {
@@ -234,10 +243,7 @@ impl<'a> Task<'a> {
             (X::Groups(x), Vectors::Bf16(weight)) => self.lanes::<S, Bf16>(simd, x, weight.as_chunks().0),
             (X::Groups(x), Vectors::F32(weight)) => self.lanes::<S, F32>(simd, x, weight.as_chunks().0),
             (X::Groups(x), Vectors::Int8(weight)) => self.lanes::<S, Int8>(simd, x, weight.as_chunks().0),
-            (X::Pairs(x, scales), Vectors::Int8(weight)) => {
-                Integers { task: self, x, scales, weight: weight.as_chunks().0 }.run(simd);
-            }
-            // `Linear::check` refuses whole numbers against other weights.
+            // `run_at` takes whole numbers, and `Linear::check` refuses them against other weights.
             (X::Pairs(..), _) => {}
         }
     }

@@ -86,6 +86,8 @@ pub(crate) trait Simd: Copy {
     /// sum + a.0 * b.0 + a.1 * b.1 of each pair; no step can overflow on numbers from -127 to 127.
     fn add_products(self, a: Self::Pairs, b: Self::Pairs, sum: Self::Ints) -> Self::Ints;
     fn zero_ints(self) -> Self::Ints;
+    /// From the order of the lanes.
+    fn load_ints(self, from: &[i32; WIDTH]) -> Self::Ints;
     /// In the order of the lanes.
     fn store_ints(self, ints: Self::Ints, to: &mut [i32; WIDTH]);
 }

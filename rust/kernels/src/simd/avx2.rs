@@ -179,6 +179,15 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn load_ints(self, from: &[i32; WIDTH]) -> Self::Ints {
+        let ints = self.load_pairs(from);
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            [_mm256_permute2x128_si256::<0x20>(ints[0], ints[1]), _mm256_permute2x128_si256::<0x31>(ints[0], ints[1])]
+        }
+    }
+
+    #[inline(always)]
     fn store_ints(self, ints: Self::Ints, to: &mut [i32; WIDTH]) {
         let start = to.as_mut_ptr().cast::<__m256i>();
         // SAFETY: `self` proves AVX2; 64 bytes are writable, and the stores need no alignment.

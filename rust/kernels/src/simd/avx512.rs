@@ -2,20 +2,30 @@ use std::arch::x86_64::*;
 
 use super::{Simd, WIDTH, avx2::reduce_eight};
 
-/// AVX-512F and BW: sixteen lanes are one register. A value exists only where `Level::run` has found both features.
+/// AVX-512F and BW, and VNNI if `VNNI`: sixteen lanes are one register. A value exists only where `Level` has found these
+/// features.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(());
+pub(crate) struct Avx512<const VNNI: bool>(());
 
-impl Avx512 {
+impl Avx512<false> {
     /// The target features make calling this outside `Level::run` an `unsafe` act.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx2,fma,f16c")]
-    pub(crate) fn new() -> Avx512 {
+    pub(crate) fn new() -> Self {
         Avx512(())
     }
 }
 
-impl Simd for Avx512 {
+impl Avx512<true> {
+    /// The same, outside `Level::run_whole`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma,f16c")]
+    pub(crate) fn with_vnni() -> Self {
+        Avx512(())
+    }
+}
+
+impl<const VNNI: bool> Simd for Avx512<VNNI> {
     type Lanes = __m512;
     type Ints = __m512i;
     type Pairs = __m512i;
@@ -126,14 +136,19 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn add_products(self, a: Self::Pairs, b: Self::Pairs, sum: Self::Ints) -> Self::Ints {
-        // SAFETY: `self` proves AVX-512F and BW.
-        unsafe { _mm512_add_epi32(sum, _mm512_madd_epi16(a, b)) }
+        // SAFETY: `self` proves AVX-512F and BW, and VNNI if `VNNI`.
+        unsafe { if VNNI { _mm512_dpwssd_epi32(sum, a, b) } else { _mm512_add_epi32(sum, _mm512_madd_epi16(a, b)) } }
     }
 
     #[inline(always)]
     fn zero_ints(self) -> Self::Ints {
         // SAFETY: `self` proves AVX-512F.
         unsafe { _mm512_setzero_si512() }
+    }
+
+    #[inline(always)]
+    fn load_ints(self, from: &[i32; WIDTH]) -> Self::Ints {
+        self.load_pairs(from)
     }
 
     #[inline(always)]

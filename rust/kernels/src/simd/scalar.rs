@@ -108,6 +108,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn load_ints(self, from: &[i32; WIDTH]) -> Self::Ints {
+        *from
+    }
+
+    #[inline(always)]
     fn store_ints(self, ints: Self::Ints, to: &mut [i32; WIDTH]) {
         *to = ints;
     }
