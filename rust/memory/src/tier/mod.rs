@@ -56,8 +56,9 @@ pub struct Transfer {
 struct Group {
     channel: Channel,
     members: Vec<u32>,
-    /// Places of the transfers that have a run in the channel, in order of asking.
-    flying: VecDeque<u32>,
+    /// Places of the transfers that have a run in the channel, reads and writes, each in order of asking: writes may wait
+    /// for long.
+    flying: [VecDeque<u32>; 2],
     /// The tick up to which all answers have been handed out, whatever reads are still to be asked.
     until: u64,
 }
@@ -122,7 +123,7 @@ impl Tier {
         let group = Group {
             channel: Channel::new(dram.config(), dram.map(), 0),
             members: (0..channels).collect(),
-            flying: VecDeque::new(),
+            flying: Default::default(),
             until: 0,
         };
         // A refresh closes all rows: then states that differed may be the same again.
@@ -243,7 +244,7 @@ impl Tier {
             if !others.is_empty() {
                 group.members = same;
                 let parted = Group { members: others, ..group.clone() };
-                for &flight in &parted.flying {
+                for &flight in parted.flying.iter().flatten() {
                     self.flights[flight as usize].left += 1;
                 }
                 self.groups.push(parted);
@@ -283,7 +284,7 @@ impl Tier {
             answer(group, &mut self.answers);
             for answer in &self.answers {
                 let at = answer.id as u32;
-                group.land(at);
+                group.land(at, answer.write);
                 let flight = &mut self.flights[at as usize];
                 flight.left -= 1;
                 flight.tick = flight.tick.max(answer.tick);
@@ -317,7 +318,7 @@ impl Tier {
                 for &member in &two.members {
                     self.apart[member as usize] = self.apart[member as usize].plus(apart);
                 }
-                for &flight in &two.flying {
+                for &flight in two.flying.iter().flatten() {
                     self.flights[flight as usize].left -= 1;
                 }
                 one.members.extend(two.members);
@@ -344,16 +345,18 @@ impl Tier {
 
 impl Group {
     /// A run is through: nearly always the oldest.
-    fn land(&mut self, at: u32) {
-        if self.flying.front() == Some(&at) {
-            self.flying.pop_front();
-        } else if let Some(rank) = self.flying.iter().position(|&other| other == at) {
-            self.flying.remove(rank);
+    #[inline]
+    fn land(&mut self, at: u32, write: bool) {
+        let flying = &mut self.flying[usize::from(write)];
+        if flying.front() == Some(&at) {
+            flying.pop_front();
+        } else if let Some(rank) = flying.iter().position(|&other| other == at) {
+            flying.remove(rank);
         }
     }
 
     fn offer(&mut self, tick: u64, write: bool, run: spread::Run, at: u32) {
-        self.flying.push_back(at);
+        self.flying[usize::from(write)].push_back(at);
         self.channel.offer_bursts(tick, write, run.first, run.bursts, u64::from(at));
     }
 }
