@@ -263,7 +263,10 @@ impl Body {
                 let plain = !paced && matches!(rate, Each::Same(1)) && grains[lane].are_one();
                 Some(Use { lane, rate, before, from_memory, plain, paced })
             };
-            streams.iter().map(rates).filter_map(used).collect()
+            // A load unit has hundreds of streams and bodies, each of which uses few.
+            let named = |stream: usize| all.iter().any(|action| ends(action).iter().any(|end| end.stream == stream));
+            let concerned = |&&stream: &&usize| grains[stream].paced().is_some() || named(stream);
+            streams.iter().filter(concerned).map(rates).filter_map(used).collect()
         };
         let consume = uses(true, program.inputs(unit));
         let produce = uses(false, program.outputs(unit));
