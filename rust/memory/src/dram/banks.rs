@@ -295,7 +295,8 @@ impl Banks {
 
     /// Moves all times ahead and all open rows up.
     pub fn shift(&mut self, ticks: u64, rows: u32) {
-        let singles = [
+        // Slice by slice, which the compiler turns into vectors.
+        let all: [&mut [u64]; 12] = [
             &mut self.act_ok,
             &mut self.pre_ok,
             &mut self.refpb_ok,
@@ -304,11 +305,13 @@ impl Banks {
             &mut self.unit_pre_ok,
             &mut self.unit_preab_ok,
             &mut self.unit_refpb_ok,
+            self.column_ok.as_flattened_mut(),
+            self.group_column_ok.as_flattened_mut(),
+            self.rank_column_ok.as_flattened_mut(),
+            self.acts.as_flattened_mut(),
         ];
-        let pairs = [&mut self.column_ok, &mut self.group_column_ok, &mut self.rank_column_ok];
-        let times = singles.into_iter().flatten().chain(pairs.into_iter().flatten().flatten());
-        for time in times.chain(self.acts.iter_mut().flatten()) {
-            *time += ticks;
+        for times in all {
+            times.iter_mut().for_each(|time| *time += ticks);
         }
         self.row_bus += ticks;
         self.column_bus += ticks;
