@@ -14,6 +14,10 @@ impl Contents {
         let (lanes, count) = shape(width, y.len());
         let Vectors::F32(tokens) = self.vectors(address, count, rdu_kernels::Element::F32)? else { return Ok(()) };
         let positions = y.len() / width.max(1);
+        if positions == 1 {
+            y.copy_from_slice(&tokens[..width]);
+            return Ok(());
+        }
         let row = |(p, y): (usize, &mut [f32])| {
             for (chunk, y) in y.chunks_mut(lanes).enumerate() {
                 y.copy_from_slice(&tokens[(chunk * positions + p) * lanes..][..y.len()]);
@@ -31,6 +35,12 @@ impl Contents {
         let tokens: &mut [f32] =
             bytemuck::try_cast_slice_mut(data).map_err(|_| MachineError::Address { address, bytes })?;
         let positions = x.len() / width.max(1);
+        if positions == 1 {
+            let (kept, missing) = tokens.split_at_mut(width);
+            kept.copy_from_slice(x);
+            missing.fill(0.0);
+            return Ok(());
+        }
         let chunks = |(at, tokens): (usize, &mut [f32])| {
             for (index, token) in tokens.chunks_mut(lanes).enumerate() {
                 let (chunk, p) = (at * TASK_CHUNKS + index / positions, index % positions);
