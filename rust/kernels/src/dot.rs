@@ -1,8 +1,10 @@
+use std::ptr;
+
 use crate::{
     KernelError, Level, Vectors,
     error::Check,
     row::AHEAD,
-    simd::{Bf16, F32, Format, Int8, Kernel, Simd},
+    simd::{Bf16, F32, Format, Int8, Kernel, ROWS, Simd},
 };
 
 /// Vectors of a row that `mix` sums at once: enough independent sums to hide the latency of a multiply-add.
@@ -174,13 +176,17 @@ impl<W: Format> Kernel for Scores<'_, W> {
         for vector in 0..rows.vectors_per_row {
             query.push(W::load(simd, &q[(vector * W::LANES).min(q.len())..]));
         }
-        for (row, out) in out.iter_mut().enumerate() {
-            let start = row * rows.stride;
-            let mut sum = W::zero(simd);
-            for (vector, query) in rows.data[start..start + rows.vectors_per_row].iter().zip(&query) {
-                sum = W::fma_lanes(simd, vector, *query, sum);
+        let (several, rest) = out.as_chunks_mut::<ROWS>();
+        for (at, out) in several.iter_mut().enumerate() {
+            let mut sums = [W::zero(simd); ROWS];
+            for (row, sum) in sums.iter_mut().enumerate() {
+                *sum = rows.products::<S>(simd, &query, at * ROWS + row);
             }
-            *out = W::reduce(simd, sum);
+            *out = W::reduce_rows(simd, sums);
+        }
+        let first = several.len() * ROWS;
+        for (row, out) in rest.iter_mut().enumerate() {
+            *out = W::reduce(simd, rows.products::<S>(simd, &query, first + row));
         }
     }
 }
@@ -213,6 +219,18 @@ impl<W: Format> Kernel for Mix<'_, W> {
 }
 
 impl<W: Format> Rows<'_, W> {
+    /// Lane by lane, the sums of a row's products with a query.
+    #[inline(always)]
+    fn products<S: Simd>(&self, simd: S, query: &[W::Sum<S>], row: usize) -> W::Sum<S> {
+        let start = row * self.stride;
+        let mut sum = W::zero(simd);
+        for (vector, query) in self.data[start..start + self.vectors_per_row].iter().zip(query) {
+            simd.prefetch(ptr::from_ref(vector).wrapping_add(ROWS * self.stride));
+            sum = W::fma_lanes(simd, vector, *query, sum);
+        }
+        sum
+    }
+
     #[inline(always)]
     fn mix<S: Simd, const COUNT: usize>(&self, simd: S, p: &[f32], vectors: &[W::Vector], acc: &mut [f32]) {
         let mut sums = [W::zero(simd); COUNT];

@@ -13,7 +13,7 @@ pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
 pub(crate) use blocks::{Coding, Q40, Q41, Q80, RUNS};
-pub(crate) use format::{Bf16, F32, Format, Int8};
+pub(crate) use format::{Bf16, F32, Format, Int8, ROWS};
 pub(crate) use scalar::Scalar;
 
 /// fp32 lanes of one `Simd::Lanes`.
@@ -76,6 +76,11 @@ pub(crate) trait Simd: Copy {
     fn widen_halves(self, bytes: &[u8; 2 * WIDTH]) -> Self::Lanes;
     /// Binary tree by halves: l += l+8, l += l+4, l += l+2, l += l+1.
     fn reduce(self, lanes: Self::Lanes) -> f32;
+    /// `reduce` of each, one beside the other.
+    #[inline(always)]
+    fn reduce_all(self, lanes: [Self::Lanes; WIDTH]) -> Self::Lanes {
+        self.load(&lanes.map(|lanes| self.reduce(lanes)))
+    }
 
     /// Pair number l is (first[l], second[l]).
     fn pair(self, first: &[i8; WIDTH], second: &[i8; WIDTH]) -> Self::Pairs;

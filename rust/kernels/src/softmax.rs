@@ -1,7 +1,7 @@
 use crate::{
     Level,
     exponential::exponential,
-    simd::{Kernel, Simd},
+    simd::{Kernel, Simd, WIDTH},
 };
 
 /// Softmax of one row in place: m = max, e = exp(x - m), sum of e sequentially ascending in fp32, y = e / sum.
@@ -24,10 +24,16 @@ impl Kernel for Softmax<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
         let row = self.0;
-        let mut max = f32::NEG_INFINITY;
-        for &x in row.iter() {
-            max = if x > max { x } else { max };
+        // The largest of a row is the largest of its lanes'; which zero it is changes no power.
+        let larger = |max: f32, x: f32| if x > max { x } else { max };
+        let (vectors, rest) = row.as_chunks::<WIDTH>();
+        let mut most = [f32::NEG_INFINITY; WIDTH];
+        for vector in vectors {
+            for lane in 0..WIDTH {
+                most[lane] = larger(most[lane], vector[lane]);
+            }
         }
+        let max = most.iter().chain(rest).fold(f32::NEG_INFINITY, |max, x| larger(max, *x));
         for x in row.iter_mut() {
             *x = exponential(*x - max);
         }

@@ -1,4 +1,4 @@
-use std::arch::x86_64::*;
+use std::{arch::x86_64::*, array};
 
 use super::{Simd, WIDTH, avx2::reduce_eight};
 
@@ -102,6 +102,41 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         unsafe {
             let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(lanes)));
             reduce_eight(_mm256_add_ps(_mm512_castps512_ps256(lanes), high))
+        }
+    }
+
+    #[inline(always)]
+    fn reduce_all(self, lanes: [Self::Lanes; WIDTH]) -> Self::Lanes {
+        // SAFETY: `self` proves AVX-512F.
+        unsafe {
+            // Each step halves the lanes of a value and puts two registers into one. The last two take turns with quarters
+            // of registers, so that the values come in the order in which every fourth goes in.
+            let lanes: [__m512; WIDTH] = array::from_fn(|at| lanes[at % 4 * 4 + at / 4]);
+            let eights: [__m512; 8] = array::from_fn(|at| {
+                let (one, other) = (lanes[2 * at], lanes[2 * at + 1]);
+                _mm512_add_ps(
+                    _mm512_shuffle_f32x4::<0b01_00_01_00>(one, other),
+                    _mm512_shuffle_f32x4::<0b11_10_11_10>(one, other),
+                )
+            });
+            let fours: [__m512; 4] = array::from_fn(|at| {
+                let (one, other) = (eights[2 * at], eights[2 * at + 1]);
+                _mm512_add_ps(
+                    _mm512_shuffle_f32x4::<0b10_00_10_00>(one, other),
+                    _mm512_shuffle_f32x4::<0b11_01_11_01>(one, other),
+                )
+            });
+            let twos: [__m512; 2] = array::from_fn(|at| {
+                let (one, other) = (fours[2 * at], fours[2 * at + 1]);
+                _mm512_add_ps(
+                    _mm512_shuffle_ps::<0b01_00_01_00>(one, other),
+                    _mm512_shuffle_ps::<0b11_10_11_10>(one, other),
+                )
+            });
+            _mm512_add_ps(
+                _mm512_shuffle_ps::<0b10_00_10_00>(twos[0], twos[1]),
+                _mm512_shuffle_ps::<0b11_01_11_01>(twos[0], twos[1]),
+            )
         }
     }
 

@@ -1,4 +1,9 @@
+use std::array;
+
 use super::{Simd, WIDTH};
+
+/// Rows whose lanes are added at once.
+pub(crate) const ROWS: usize = WIDTH / 2;
 
 /// How one 64-byte vector of an element type meets fp32 accumulators.
 pub(crate) trait Format: Copy + Send + Sync {
@@ -20,6 +25,11 @@ pub(crate) trait Format: Copy + Send + Sync {
     fn store<S: Simd>(simd: S, sum: Self::Sum<S>, values: &mut [f32]);
     /// Binary tree over the lanes by halves.
     fn reduce<S: Simd>(simd: S, sum: Self::Sum<S>) -> f32;
+    /// `reduce` of each.
+    #[inline(always)]
+    fn reduce_rows<S: Simd>(simd: S, sums: [Self::Sum<S>; ROWS]) -> [f32; ROWS] {
+        sums.map(|sum| Self::reduce(simd, sum))
+    }
 }
 
 /// 16 fp32 lanes.
@@ -123,6 +133,13 @@ impl Format for Bf16 {
     fn reduce<S: Simd>(simd: S, sum: [S::Lanes; 2]) -> f32 {
         // Steps +16, +8, +4, +2 never mix an even lane with an odd one; step +1 joins the two.
         simd.reduce(sum[0]) + simd.reduce(sum[1])
+    }
+
+    #[inline(always)]
+    fn reduce_rows<S: Simd>(simd: S, sums: [[S::Lanes; 2]; ROWS]) -> [f32; ROWS] {
+        let mut both = [0.0; WIDTH];
+        simd.store(simd.reduce_all(array::from_fn(|at| sums[at % ROWS][at / ROWS])), &mut both);
+        array::from_fn(|row| both[row] + both[row + ROWS])
     }
 }
 
