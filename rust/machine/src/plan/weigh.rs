@@ -59,9 +59,11 @@ impl Blocked<'_> {
                 return Ok(kernels::mix(&weights, values, stride, per_head, y)?);
             }
             let mut sums = vec![0.0; parts * head_dim];
+            let mut mine = Vec::with_capacity(weights.len().div_ceil(parts));
             for (at, sum) in sums.chunks_exact_mut(head_dim).enumerate() {
                 let skipped = (at + parts - start % parts) % parts;
-                let mine: Vec<f32> = weights.iter().skip(skipped).step_by(parts).copied().collect();
+                mine.clear();
+                mine.extend(weights.get(skipped..).unwrap_or_default().iter().step_by(parts));
                 if let Some(values) = values.from_vector(skipped * stride).filter(|_| !mine.is_empty()) {
                     kernels::mix(&mine, values, parts * stride, per_head, sum)?;
                 }
