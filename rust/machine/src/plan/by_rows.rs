@@ -4,8 +4,8 @@ use super::blocked::Blocked;
 use crate::error::MachineError;
 use rdu_kernels as kernels;
 
-/// What a value of a norm, a rotation or a gate costs, in multiply-adds.
-const MACS: usize = 8;
+/// What a value of a norm, a rotation, a gate or a quantised row costs, in multiply-adds.
+pub const MACS: usize = 8;
 /// Values of one task: a few microseconds.
 const TASK: usize = 1 << 11;
 

@@ -2,9 +2,10 @@
 
 use super::PlanOp;
 use super::blocked::Blocked;
+use super::by_rows::MACS;
 use crate::element::WeightElement;
 use crate::error::MachineError;
-use rdu_kernels::{Activations, BlockType, Element, Linear, Product, Tiled, linear, linears, quantize};
+use rdu_kernels::{Activations, BlockType, Element, Linear, Product, Tiled, linear, linears, quantize, try_each};
 
 /// Multiply-adds between two looks at the stop: a few milliseconds.
 const STOP_MACS: usize = 1 << 28;
@@ -55,9 +56,12 @@ impl Blocked<'_> {
 
     fn quantize(&mut self, x: usize) -> Result<(), MachineError> {
         if self.quantized[x].is_none() {
-            let rows = &self.tensors[x];
+            let (rows, width) = (&self.tensors[x], self.kernel.tensors[x].width);
             let (mut values, mut scales) = (vec![0; rows.len()], vec![0.0; self.kernel.positions]);
-            quantize(rows, self.kernel.tensors[x].width, &mut values, &mut scales)?;
+            let tasks = rows.chunks(width.max(1)).zip(values.chunks_mut(width.max(1))).zip(scales.chunks_mut(1));
+            try_each(tasks.collect(), rows.len().saturating_mul(MACS), |((row, values), scale)| {
+                quantize(row, width, values, scale)
+            })?;
             self.quantized[x] = Some(Quantized { values, scales });
         }
         Ok(())
